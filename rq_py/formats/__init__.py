@@ -1,0 +1,1 @@
+"""How jobs are written and read as text: listings out, submits in. No database, no processes."""

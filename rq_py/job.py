@@ -1,0 +1,134 @@
+"""What a job is: its fields, its five states and the table of legal transitions. No input, no output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """The five states of rq. Everything else that keeps a job waiting is a condition, not a state."""
+
+    PENDING = "pending"
+    HOLDING = "holding"
+    RUNNING = "running"
+    FINISHED = "finished"
+    DEAD = "dead"
+
+
+TERMINAL = frozenset({State.FINISHED, State.DEAD})
+
+#: verb -> the transitions that it may make. ``bury`` takes a restartable job back to pending;
+#: ``finish`` turns dead into finished only where the reason is ``node_lost`` and the attempt and
+#: token are the same: the node was believed lost, and has returned with the job's exit.
+TRANSITIONS: Mapping[str, frozenset[tuple[State, State]]] = {
+    "hold": frozenset({(State.PENDING, State.HOLDING)}),
+    "unhold": frozenset({(State.HOLDING, State.PENDING)}),
+    "claim": frozenset({(State.PENDING, State.RUNNING)}),
+    "finish": frozenset({(State.RUNNING, State.FINISHED), (State.DEAD, State.FINISHED)}),
+    "release": frozenset({(State.RUNNING, State.PENDING)}),
+    "bury": frozenset({(State.RUNNING, State.DEAD), (State.RUNNING, State.PENDING)}),
+    "resubmit": frozenset({(State.FINISHED, State.PENDING), (State.DEAD, State.PENDING)}),
+}
+
+
+class Reason(StrEnum):
+    """Why a job is dead, or ended without its command having run."""
+
+    NODE_LOST = "node_lost"  # the node's lease ran out; may still become finished
+    NODE_REBOOTED = "node_rebooted"  # the node came back with another boot id
+    RUNNER_LOST = "runner_lost"  # the runner was killed; what was left of the job was ended
+    STOPPED = "stopped"  # an operator stopped the feeder
+    JOURNAL_LOST = "journal_lost"  # nothing proves that the job was not launched
+
+
+class Job(NamedTuple):
+    """One row of the table ``jobs``, immutable. Its order is the order of the columns.
+
+    Times are UTC text, ``2026-11-20 15:06:49.514387Z``; ``elapsed``, ``user_cpu`` and ``system_cpu``
+    are seconds; ``max_rss`` is bytes. ``runner`` is the node that ran the job (rq's word),
+    ``required_runner`` the only node that may run it. ``attempt`` counts claims; ``token`` names
+    the current claim ('' for none), ``feeder`` (``<node>.<uid>``) who made it.
+    """
+
+    jid: int
+    priority: int
+    state: State
+    submitted: str
+    started: str | None
+    finished: str | None
+    elapsed: float | None
+    submitter: str
+    runner: str | None
+    required_runner: str | None
+    has_stdin: bool
+    has_data: bool
+    pid: int | None
+    exit_status: int | None
+    signal: int | None
+    reason: str | None
+    attempt: int
+    user_cpu: float | None
+    system_cpu: float | None
+    max_rss: int | None
+    tag: str | None
+    restartable: bool
+    cwd: str | None
+    env: str | None  # a JSON object of the variables handed over at submit
+    command: str
+    token: str
+    feeder: str | None
+
+
+#: The fields of a listing, in rq's order. ``stdin stdout stderr data`` are paths relative to the queue.
+LISTED_FIELDS: tuple[str, ...] = (
+    "jid",
+    "priority",
+    "state",
+    "submitted",
+    "started",
+    "finished",
+    "elapsed",
+    "submitter",
+    "runner",
+    "required_runner",
+    "stdin",
+    "stdout",
+    "stderr",
+    "data",
+    "pid",
+    "exit_status",
+    "signal",
+    "reason",
+    "attempt",
+    "user_cpu",
+    "system_cpu",
+    "max_rss",
+    "tag",
+    "restartable",
+    "cwd",
+    "env",
+    "command",
+)
+
+#: The longest command in bytes of UTF-8. Linux refuses an environment string of 128 KiB
+#: (MAX_ARG_STRLEN, execve(2)), and a job finds its command there twice, once inside RQ_JOB.
+MAX_COMMAND_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a submit asks for: the job before it has a jid. Checked by ``formats.jobinput``."""
+
+    command: str
+    priority: int = 0
+    tag: str | None = None
+    required_runner: str | None = None
+    restartable: bool = False
+    stage: bool = False  # enter as holding
+    cwd: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: str | None = None  # ``stdin/<jid>`` of the same queue, to be copied; never any other path
+    data: str | None = None  # ``data/<jid>`` of the same queue, to be copied; never any other path

@@ -1,0 +1,1 @@
+"""The fcntl queue lock, leases and owner identity. Knows nothing of jobs or SQL."""

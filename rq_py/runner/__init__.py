@@ -1,0 +1,1 @@
+"""The runner: a separate program that holds ready-made shells and running jobs. Standard library only."""

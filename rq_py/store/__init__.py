@@ -1,0 +1,1 @@
+"""The database: transactions under the queue lock, generations, schema and migrations."""
