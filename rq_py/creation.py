@@ -1,0 +1,123 @@
+"""Making a queue: everything under a temporary name, then one rename, so that it is whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from rq_py import settings as settings_file
+from rq_py.errors import QueueExists, RqError, StorageError, UsageError
+from rq_py.locking import mounts
+from rq_py.locking.record import SIZE
+from rq_py.queuedir import Generation, QueueDir
+from rq_py.settings import CHANGEABLE, Settings
+from rq_py.store import migrate
+from rq_py.store.database import connect, storage_errors
+from rq_py.store.files import file_errors, sync_directory, write_new
+from rq_py.store.generation import Generations
+
+
+def create(path: Path, *, group: str | None, public: bool, texts: Mapping[str, str]) -> None:
+    """Make a queue at the absolute ``path``.
+
+    Raises QueueExists, UsageError, UnsafeMount, StorageError; there is nothing new then.
+    """
+    settings = _settings(group, public, texts)
+    if QueueDir(path).settings.exists():
+        raise QueueExists(f"{path}: is a queue already")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise QueueExists(f"{path}: exists and is not an empty directory: give another path")
+    if not path.parent.is_dir():
+        raise StorageError(f"{path.parent}: no such directory: make it first")
+    mounts.check(path.parent)
+    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        with file_errors(draft):
+            _fill(QueueDir(draft), settings)
+            _publish(draft, path)
+    except RqError:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def create_default(path: Path) -> None:
+    """Make the user's own queue; somebody else may do so at the same moment. Raises StorageError."""
+    with file_errors(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        create(path, group=None, public=False, texts={})
+    except QueueExists:
+        if not QueueDir(path).settings.exists():
+            raise
+
+
+def _settings(group: str | None, public: bool, texts: Mapping[str, str]) -> Settings:
+    """The settings of the new queue. Raises UsageError."""
+    for key in texts:
+        if key not in CHANGEABLE:
+            raise UsageError(f"{key}: no such setting, there are {' '.join(CHANGEABLE)}")
+    if group is not None and public:
+        raise UsageError("--group and --public exclude each other")
+    access = "group" if group is not None else "public" if public else "private"
+    base = Settings(uuid=os.urandom(16).hex(), access=access, group=group or "")
+    if group is not None:
+        _gid(group)
+    return settings_file.from_texts(base, texts)
+
+
+def _gid(group: str) -> int:
+    """The number of ``group``. Raises UsageError."""
+    import grp
+
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise UsageError(f"{group}: no such group") from None
+
+
+def _fill(directory: QueueDir, settings: Settings) -> None:
+    """Make folders, settings and the first generation in ``directory``."""
+    gid = _gid(settings.group) if settings.group else -1
+    generation = directory.generation(1)
+    for folder in (directory.path, *directory.folders, generation.path):
+        folder.mkdir()
+        # chown first: it clears the setgid bit that the mode sets (chown(2)).
+        os.chown(folder, -1, gid)
+        folder.chmod(settings.directory_mode)
+    settings_file.write(directory.settings, settings)
+    _make_database(generation, settings)
+    Generations(directory, settings).point_at(generation)
+    sync_directory(generation.path)
+
+
+def _make_database(generation: Generation, settings: Settings) -> None:
+    """Make the database; committing the schema makes the journal that must always exist."""
+    write_new(generation.database, b"", settings.file_mode)
+    with storage_errors(generation.database):
+        connection = connect(generation.database)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            migrate.apply(connection, migrate.schema())
+            connection.execute("INSERT INTO generation (number, maker) VALUES (1, 'create')")
+            connection.execute("COMMIT")
+            # The first transaction of an empty file journals nothing; this one leaves a journal of some size.
+            connection.execute("UPDATE generation SET number = 1")
+        finally:
+            connection.close()
+    write_new(generation.lock, b"\n" * SIZE, settings.file_mode)
+    write_new(generation.maker, b"create\n", settings.file_mode)
+    write_new(generation.frozen, b"", settings.file_mode)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Rename the whole queue into place; over an empty directory too (rename(2))."""
+    try:
+        os.rename(draft, path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise QueueExists(f"{path}: appeared meanwhile") from error
+        raise
+    sync_directory(path.parent)

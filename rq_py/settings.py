@@ -1,0 +1,160 @@
+"""The settings of a queue, ``Q/queue.yml``: what they are, how they are read, checked and written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from rq_py.errors import FormatTooNew, NotAQueue, StorageError, UsageError
+from rq_py.formats import flat
+
+#: The format of the queue directory that this rqpy writes, and the newest that it reads.
+FORMAT = 1
+
+LOGIN_CHOICES = ("once", "each", "never")
+ACCESS_CHOICES = ("private", "group", "public")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Identity and settings of one queue.
+
+    ``lock_lease`` and ``node_lease`` are seconds. ``access`` says who else may use the directory:
+    nobody, the group ``group`` (reads and writes), or everybody (reads).
+    """
+
+    uuid: str
+    format: int = FORMAT
+    shell: str = "bash"
+    login: str = "once"
+    lock_lease: float = 60.0
+    node_lease: float = 600.0
+    access: str = "private"
+    group: str = ""
+
+    @property
+    def directory_mode(self) -> int:
+        """The mode of the queue's directories; setgid where a group shares them."""
+        return {"private": 0o700, "group": 0o2770, "public": 0o755}[self.access]
+
+    @property
+    def file_mode(self) -> int:
+        """The mode of the queue's files."""
+        return {"private": 0o600, "group": 0o660, "public": 0o644}[self.access]
+
+    @property
+    def umask(self) -> int:
+        """The umask under which a job's stream files are made, so that they get the queue's modes."""
+        return 0o777 & ~(self.file_mode | 0o111)
+
+
+#: What ``create KEY=VALUE`` may set; the rest is identity.
+CHANGEABLE = ("shell", "login", "lock_lease", "node_lease")
+
+
+def from_texts(base: Settings, texts: Mapping[str, str]) -> Settings:
+    """Return ``base`` with the settings in ``texts`` (all values are text) applied.
+
+    Raises UsageError for an unknown setting or a value that it cannot have.
+    """
+    known = {field.name: type(getattr(base, field.name)) for field in fields(base)}
+    values: dict[str, object] = {}
+    for key, text in texts.items():
+        if key not in known:
+            raise UsageError(f"{key}: no such setting, there are {' '.join(CHANGEABLE)}")
+        try:
+            values[key] = known[key](text)
+        except ValueError:
+            raise UsageError(f"{key}: {text!r} is not a number") from None
+    changed: Settings = replace(base, **values)  # type: ignore[arg-type]
+    _check(changed)
+    return changed
+
+
+def _check(settings: Settings) -> None:
+    """Raise UsageError when a setting has a value that it cannot have."""
+    for key, choices in (("login", LOGIN_CHOICES), ("access", ACCESS_CHOICES)):
+        if getattr(settings, key) not in choices:
+            raise UsageError(f"{key}: {getattr(settings, key)!r} is none of {' '.join(choices)}")
+    if not settings.shell:
+        raise UsageError("shell: must name a shell, such as bash or sh")
+    # A lease shorter than a second would break a healthy holder; the comparison also refuses nan.
+    for key, least in (("lock_lease", 1.0), ("node_lease", 2.0)):
+        if not least <= getattr(settings, key) < float("inf"):
+            raise UsageError(f"{key}: {getattr(settings, key)} s is too short, the least is {least} s")
+    try:
+        emit(settings)
+    except ValueError as error:
+        raise UsageError(f"{error}: a setting is words of letters, digits and ./+@,=~_-") from None
+
+
+def emit(settings: Settings) -> str:
+    """The text of ``queue.yml``. Raises ValueError for a value that would need quotes."""
+    values: dict[str, object] = {"format": settings.format, "uuid": settings.uuid}
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, float):
+            value = int(value) if value == int(value) else repr(value)
+        if value != "":
+            values[field.name] = value
+    return "# rqpy queue: identity and settings\n" + flat.emit(values)
+
+
+def read(path: Path) -> Settings:
+    """Read ``queue.yml`` at ``path``.
+
+    Raises NotAQueue when there is none or it makes no sense, FormatTooNew when a newer rqpy wrote
+    it, StorageError when it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotAQueue(f"{path.parent}: not a queue, make one with: rqpy {path.parent} create") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
+    values = flat.parse(text)
+    if values is None:
+        values = _parse_yaml(text, path)
+    try:
+        written_format = int(values.get("format", ""))
+    except ValueError:
+        raise NotAQueue(f"{path}: has no format number, so {path.parent} is not a queue") from None
+    if written_format > FORMAT:
+        raise FormatTooNew(
+            f"{path.parent}: has format {written_format}, this rqpy knows up to {FORMAT}: upgrade rqpy here"
+        )
+    if not values.get("uuid"):
+        raise NotAQueue(f"{path}: has no uuid, so {path.parent} is not a queue")
+    try:
+        return from_texts(Settings(uuid=""), values)
+    except UsageError as error:
+        raise NotAQueue(f"{path}: {error}") from None
+
+
+def _parse_yaml(text: str, path: Path) -> dict[str, str]:
+    """Read settings that a person edited into more than flat lines; every scalar stays text."""
+    import yaml
+
+    try:
+        # BaseLoader is the safest of all: it makes texts, lists and mappings only.
+        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise NotAQueue(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        raise NotAQueue(f"{path}: must be a mapping of settings, one line each")
+    return {str(key): value for key, value in document.items()}
+
+
+def write(path: Path, settings: Settings) -> None:
+    """Write ``queue.yml`` at ``path`` durably: a new file, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, settings.file_mode)
+        os.write(descriptor, emit(settings).encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, path)

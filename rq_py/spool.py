@@ -1,0 +1,62 @@
+"""A spool: rows kept outside of the queue between a transaction and whoever reads or writes slowly.
+
+Small ones stay in memory; larger ones go to a node-local file that has no name, so that nothing is
+left behind whatever happens. Rows are JSON there: nothing is pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+#: Rows that stay in memory; the rest goes to the file.
+ROWS_IN_MEMORY = 4096
+_ROWS_PER_LINE = 64
+
+
+class Spool:
+    """Rows (lists of None, int, float, str) that are appended once and can be read again and again."""
+
+    def __init__(self) -> None:
+        self._memory: list[Sequence[object]] = []
+        self._pending: list[Sequence[object]] = []
+        self._file: IO[str] | None = None
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, row: Sequence[object]) -> None:
+        """Add a row. Raises OSError when the node-local disk is full."""
+        self._count += 1
+        if self._count <= ROWS_IN_MEMORY:
+            self._memory.append(row)
+            return
+        self._pending.append(row)
+        if len(self._pending) == _ROWS_PER_LINE:
+            self._write_pending()
+
+    def _write_pending(self) -> None:
+        """Send the pending rows to the file as one line."""
+        import json
+
+        if self._file is None:
+            import tempfile
+
+            self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
+        self._file.write(json.dumps(self._pending, separators=(",", ":")) + "\n")
+        self._pending = []
+
+    def __iter__(self) -> Iterator[Sequence[object]]:
+        """All rows in order. Two iterations at once are not possible once there is a file."""
+        yield from self._memory
+        if self._file is None:
+            yield from self._pending
+            return
+        import json
+
+        if self._pending:
+            self._write_pending()
+        self._file.seek(0)
+        for line in self._file:
+            yield from json.loads(line)

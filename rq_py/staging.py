@@ -1,0 +1,168 @@
+"""Staging: a job's stdin and data are copied into the queue before it has a jid, and renamed to it then.
+
+Copies are made and synced without the queue lock, under the submit's token. Inside the transaction they
+are only renamed. The row says whether a job has stdin or data, so what a killed submit left behind is
+never taken for a later job's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from rq_py.errors import InputError, NotFound, StorageError
+from rq_py.queuedir import QueueDir
+from rq_py.settings import Settings
+from rq_py.store.files import file_errors, sync_directory
+
+#: What a job's stdin can be given as: its bytes, an open binary file, or a path.
+Source = bytes | BinaryIO | os.PathLike[str] | str
+
+KINDS = ("stdin", "data")
+
+
+class Staging:
+    """What one submit has staged: ``add_...`` before the transaction, ``adopt`` in it, ``discard`` after."""
+
+    def __init__(self, directory: QueueDir, settings: Settings, token: str) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._token = token
+        self._staged: list[tuple[str, int, Path]] = []  # kind, position in the submit, where
+        self._aside: list[Path] = []
+
+    def add_stdin(self, position: int, source: Source) -> None:
+        """Stage the stdin of the job at ``position``. Raises InputError, StorageError."""
+        if isinstance(source, (str, os.PathLike)):
+            with _open_input(Path(source)) as file:
+                self._copy_stream(position, file)
+        else:
+            self._copy_stream(position, source)
+
+    def add_stdin_again(self, position: int, first: int) -> None:
+        """Give the job at ``position`` the same stdin as the one at ``first``, without a copy.
+
+        A hard link is enough, because a job's stdin is replaced, never written in place.
+        """
+        path = self._new("stdin", position)
+        with file_errors(path):
+            os.link(self._directory.staged("stdin", f"{self._token}.{first}"), path)
+
+    def add_data(self, position: int, source: Path) -> None:
+        """Stage a copy of the file or directory ``source``; symlinks in it stay symlinks."""
+        path = self._new("data", position)
+        try:
+            if source.is_dir():
+                shutil.copytree(source, path, symlinks=True)
+                _sync_tree(path)
+            else:
+                with _open_input(source) as file:
+                    self._write(path, lambda out: shutil.copyfileobj(file, out, 1 << 20))
+                shutil.copymode(source, path)
+        except (OSError, shutil.Error) as error:
+            raise StorageError(f"{source}: cannot be copied as data: {error}") from error
+
+    def add_copy(self, position: int, kind: str, reference: str) -> None:
+        """Stage a copy of ``stdin/<jid>`` or ``data/<jid>`` of this very queue (``reference``)."""
+        path = self._directory.path / reference
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            raise NotFound(f"{path}: there is no such {kind} any more: leave the field {kind} out") from None
+        if kind == "data":
+            if stat.S_ISLNK(found.st_mode):
+                raise InputError(f"{path}: is a symlink, which is not followed")
+            self.add_data(position, path)
+        elif not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path}: is no regular file")
+        else:
+            self.add_stdin(position, path)
+
+    def _new(self, kind: str, position: int) -> Path:
+        """A new staged path, remembered."""
+        path = self._directory.staged(kind, f"{self._token}.{position}")
+        self._staged.append((kind, position, path))
+        return path
+
+    def _copy_stream(self, position: int, source: bytes | BinaryIO) -> None:
+        """Stage stdin from bytes or an open file."""
+        path = self._new("stdin", position)
+
+        def fill(out: BinaryIO) -> None:
+            if isinstance(source, bytes):
+                out.write(source)
+            else:
+                shutil.copyfileobj(source, out, 1 << 20)
+
+        self._write(path, fill)
+
+    def _write(self, path: Path, fill: Callable[[BinaryIO], None]) -> None:
+        """Write a staged file durably."""
+        with file_errors(path), open(path, "xb") as out:
+            os.fchmod(out.fileno(), self._settings.file_mode)
+            fill(out)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def has(self, kind: str) -> bool:
+        """Whether anything of ``kind`` is staged."""
+        return any(staged[0] == kind for staged in self._staged)
+
+    def adopt(self, first_jid: int, beat: Callable[[], None]) -> None:
+        """Inside the transaction: rename what is staged to the jids from ``first_jid`` on, durably."""
+        with file_errors(self._directory.path):
+            for kind, position, path in self._staged:
+                target = self._directory.path / kind / str(first_jid + position)
+                if target.is_dir() and not target.is_symlink():
+                    # Left by a killed submit; a directory cannot be renamed over.
+                    aside = path.with_name(f"{path.name}.aside")
+                    os.rename(target, aside)
+                    self._aside.append(aside)
+                os.rename(path, target)
+                beat()
+            for kind in KINDS:
+                if self.has(kind):
+                    sync_directory(self._directory.path / kind)
+
+    def discard(self) -> None:
+        """Remove what was staged and not adopted, and what was moved aside."""
+        for path in (*(staged[2] for staged in self._staged), *self._aside):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a staged file or directory, as far as that can be done."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _open_input(path: Path) -> BinaryIO:
+    """Open a file that the user named. Raises InputError."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    return file
+
+
+def _sync_tree(root: Path) -> None:
+    """Wait until everything below ``root`` is on stable storage."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            if path.is_symlink() or not path.is_file():
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_directory(Path(folder))

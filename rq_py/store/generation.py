@@ -1,0 +1,121 @@
+"""Generations of the database: which one is current.
+
+A generation that is frozen acknowledges no further commit, because every commit looks afterwards.
+How the next one is made is in store/successor.py.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rq_py.errors import NotAQueue
+from rq_py.queuedir import Generation, QueueDir
+from rq_py.settings import Settings
+from rq_py.store.files import file_errors, read_fresh, write_new
+
+#: Seconds for which an old generation stays for late writers, and an unfinished one for its maker.
+KEEP_OLD_SECONDS = 86400.0
+
+
+def is_frozen(generation: Generation) -> bool:
+    """Whether the generation acknowledges no more commits."""
+    return bool(read_fresh(generation.frozen))
+
+
+class Generations:
+    """The generations of one queue."""
+
+    def __init__(self, directory: QueueDir, settings: Settings) -> None:
+        self._directory = directory
+        self._settings = settings
+
+    def current(self) -> Generation:
+        """The first generation that is not frozen; makes it when its maker died before it was there.
+
+        Raises NotAQueue when the directory has none, StorageError.
+        """
+        with file_errors(self._directory.path):
+            number = self._hint()
+            while True:
+                generation = self._directory.generation(number)
+                try:
+                    if not is_frozen(generation):
+                        return generation
+                except FileNotFoundError:
+                    numbers = self._numbers()
+                    if not numbers or numbers == [number]:
+                        raise NotAQueue(f"{self._directory.path}: has no database") from None
+                    # The hint was ahead of a restored copy, or its generation is already pruned.
+                    number = min((n for n in numbers if n > number), default=numbers[0])
+                    continue
+                if not self._directory.generation(number + 1).frozen.exists():
+                    return self.supersede(generation, "its successor was never finished")
+                number += 1
+
+    def _hint(self) -> int:
+        """What ``Q/generation`` says; the lowest that exists when it says nothing of use."""
+        try:
+            return int(read_fresh(self._directory.generation_hint))
+        except (FileNotFoundError, ValueError):
+            return (self._numbers() or [1])[0]
+
+    def _numbers(self) -> list[int]:
+        """The numbers of the generations that exist, ascending."""
+        names = os.listdir(self._directory.path)
+        return sorted(int(name[3:]) for name in names if name.startswith("db.") and name[3:].isdigit())
+
+    def supersede(self, old: Generation, why: str) -> Generation:
+        """Freeze ``old`` and return the generation after it, whoever made it. Raises StorageError.
+
+        ``why`` is one line for people.
+        """
+        from rq_py.store import successor  # needed once in a blue moon, and slow to import
+
+        new = successor.make(self._directory, self._settings, old, why)
+        self.point_at(new)
+        return new
+
+    def point_at(self, generation: Generation) -> None:
+        """Renew the hint and the symlink for people; losing a race here costs a look at most."""
+        suffix = f".{os.getpid()}.{os.urandom(4).hex()}"
+        hint = self._directory.generation_hint
+        link = self._directory.database_link
+        with file_errors(self._directory.path):
+            temporary = hint.with_name(f".{hint.name}{suffix}")
+            write_new(temporary, f"{generation.number}\n".encode(), self._settings.file_mode)
+            os.rename(temporary, hint)
+            temporary = link.with_name(f".{link.name}{suffix}")
+            os.symlink(f"{generation.path.name}/{generation.database.name}", temporary)
+            os.rename(temporary, link)
+
+    def prune(self) -> list[Path]:
+        """Remove what is a day old by the file server's own clock: old generations, dead drafts.
+
+        Returns what was removed. Raises StorageError.
+        """
+        import shutil
+
+        removed = []
+        with file_errors(self._directory.path):
+            current = self.current().number
+            now = self._server_time()
+            for entry in sorted(self._directory.path.glob("db.*")):
+                number = entry.name[3:]
+                is_old = number.isdigit() and int(number) < current
+                mark = entry / "frozen" if is_old else entry
+                if not (is_old or number.startswith("tmp.")) or not mark.exists():
+                    continue
+                if now - mark.stat().st_mtime >= KEEP_OLD_SECONDS:
+                    shutil.rmtree(entry, ignore_errors=True)
+                    removed.append(entry)
+        return removed
+
+    def _server_time(self) -> float:
+        """The file server's time, seconds since the epoch: that of a file made now."""
+        probe = self._directory.path / f".clock.{os.getpid()}"
+        write_new(probe, b"", 0o600)
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink()

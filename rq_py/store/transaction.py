@@ -1,0 +1,317 @@
+"""One transaction: lock -> generation -> open -> BEGIN IMMEDIATE -> work -> COMMIT -> check -> unlock.
+
+Each has a fresh connection, under the queue lock. Nothing slow may happen inside: no printing, no
+YAML, no fork, no waiting for input, the runner or a pager.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+
+from rq_py.errors import Busy, OutcomeUnknown, StorageError
+from rq_py.locking import queuelock
+from rq_py.locking.mounts import Fence, mount_of
+from rq_py.locking.owner import Owner
+from rq_py.locking.queuelock import HeldLock, HolderStuck, Superseded
+from rq_py.locking.record import Phase
+from rq_py.queuedir import Generation, QueueDir
+from rq_py.runner.identity import boottime
+from rq_py.settings import Settings
+from rq_py.store import journal
+from rq_py.store.database import check_version, connect, is_busy, storage_errors
+from rq_py.store.files import file_errors
+from rq_py.store.generation import Generations, is_frozen
+from rq_py.store.journal import JournalLock
+
+Parameters = Sequence[object] | dict[str, object]
+
+#: Signals that wait while a transaction is open: each would leave the lock held or the work half done.
+_WAITING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
+#: Seconds to wait when a program other than rqpy holds the database.
+_BUSY_PAUSE = 0.1
+
+
+def _tell_user(line: str) -> None:
+    """Say it on stderr."""
+    sys.stderr.write(f"rqpy: {line}\n")
+
+
+class _Mutex:
+    """Excludes the threads of this process, and refuses a transaction inside another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+
+    def __enter__(self) -> None:
+        if self._holder == threading.get_ident():
+            raise RuntimeError("transactions of one queue do not nest")
+        self._lock.acquire()
+        self._holder = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        self._holder = None
+        self._lock.release()
+
+
+# fcntl locks belong to the process, so its threads exclude each other here, per queue.
+_mutexes: dict[str, _Mutex] = {}
+_mutexes_guard = threading.Lock()
+
+
+class Transaction:
+    """An open transaction: what claims and queries work with."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: HeldLock, generation: Generation) -> None:
+        self._connection = connection
+        self._lock = lock
+        self.generation = generation  #: the generation that this transaction reads and writes
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        """Run one statement with bound parameters."""
+        return self._connection.execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
+        """Run one statement for each row; the holder's record stays fresh meanwhile."""
+        self._connection.executemany(sql, self._beating(rows))
+
+    def _beating(self, rows: Iterable[Parameters]) -> Iterator[Parameters]:
+        """Pass rows on, with a beat every few milliseconds' worth of them."""
+        for count, row in enumerate(rows, 1):
+            if count % 1024 == 0:
+                self._lock.beat()
+            yield row
+
+    def beat(self) -> None:
+        """Show that the holder is alive; to be called at least every few seconds of a long transaction."""
+        self._lock.beat()
+
+
+class Store:
+    """The transactions of one queue. ``timeout`` is seconds to wait for the lock, None for ever."""
+
+    def __init__(self, directory: QueueDir, settings: Settings, *, timeout: float | None = None) -> None:
+        self.notify: Callable[[str], None] = _tell_user  #: what is told of rare events, one line each
+        self.directory = directory
+        self.settings = settings
+        self.timeout = timeout
+        self.generations = Generations(directory, settings)
+        self.may_write = os.access(directory.path, os.W_OK)
+        self._seen: Generation | None = None  # the generation of the last transaction
+        mount = mount_of(directory.path)
+        self._fence = mount.fence
+        # Another node sees a record only when the server has it; on this node the page cache is enough.
+        self._is_shared = not mount.is_local
+        real = os.path.realpath(directory.path)
+        with _mutexes_guard:
+            self._mutex = _mutexes.setdefault(real, _Mutex())
+
+    @contextmanager
+    def write(self, *, timeout: float | None = None) -> Iterator[Transaction]:
+        """A transaction that may change rows; leaving the block commits, an exception rolls back.
+
+        ``timeout`` (seconds) overrides the store's. Raises LockTimeout, StorageError, and
+        OutcomeUnknown when the COMMIT may or may not have happened: never repeat the work then, ask
+        the database by token in a new transaction.
+        """
+        if not self.may_write:
+            raise StorageError(f"{self.directory.path}: no permission to write: ask the queue's owner")
+        with self._session(True, timeout) as transaction:
+            yield transaction
+
+    @contextmanager
+    def read(self, *, timeout: float | None = None) -> Iterator[Transaction]:
+        """A transaction that only reads; take the rows, leave the block, then format them."""
+        with self._session(False, timeout) as transaction:
+            yield transaction
+
+    def mark(self) -> object:
+        """A value that differs after every commit: the idle poll, without lock and transaction.
+
+        The journal is opened because a bare stat may come from the client's cache; closing the
+        *database* instead would drop this process's locks on it. Raises StorageError.
+        """
+        with file_errors(self.directory.path):
+            # A new generation is noticed by the next full transaction, within the feeder's 30 s.
+            generation = self._seen or self.generations.current()
+            descriptor = os.open(generation.journal, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                status = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+        return generation.number, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+    @contextmanager
+    def _session(self, writing: bool, timeout: float | None) -> Iterator[Transaction]:
+        """Lock and begin, as often as generations change under us; then work and commit once."""
+        timeout = self.timeout if timeout is None else timeout
+        deadline = None if timeout is None else boottime() + timeout
+        busy_since: float | None = None
+        with self._mutex:
+            while True:
+                generation, lock = self._lock(deadline)
+                with _signals_waiting(), closing(lock):
+                    try:
+                        connection, journal_lock = self._begin(generation, lock, writing)
+                    except Superseded:
+                        continue
+                    except (Busy, HolderStuck) as refusal:
+                        refused: Exception = refusal
+                    else:
+                        try:
+                            yield from self._work(connection, lock, generation)
+                        finally:
+                            connection.close()
+                            if journal_lock is not None:
+                                journal_lock.close()
+                        if writing:
+                            _check_acknowledged(generation)
+                        self._seen = generation
+                        return
+                busy_since = self._after_refusal(refused, generation, busy_since, deadline)
+
+    def _work(
+        self, connection: sqlite3.Connection, lock: HeldLock, generation: Generation
+    ) -> Iterator[Transaction]:
+        """Hand the transaction out, then commit; roll back when the work failed."""
+        with storage_errors(generation.database):
+            try:
+                yield Transaction(connection, lock, generation)
+            except BaseException:
+                _roll_back(connection)
+                raise
+            self._commit(connection, generation, lock)
+
+    def _lock(self, deadline: float | None) -> tuple[Generation, HeldLock]:
+        """Take the lock of the current generation, making a new one when the holder is stuck."""
+        owner = Owner.of_this_process()
+        while True:
+            generation = self.generations.current()
+            try:
+                with file_errors(generation.lock):
+                    lock = queuelock.acquire(
+                        generation.lock,
+                        owner,
+                        may_write=self.may_write,
+                        durable=self._is_shared,
+                        lock_lease=self.settings.lock_lease,
+                        timeout=None if deadline is None else max(deadline - boottime(), 0.0),
+                        is_superseded=partial(is_frozen, generation),
+                    )
+            except Superseded:
+                continue
+            except HolderStuck:
+                self._supersede(generation, "the holder of its lock was stuck")
+                continue
+            return generation, lock
+
+    def _begin(
+        self, generation: Generation, lock: HeldLock, writing: bool
+    ) -> tuple[sqlite3.Connection, JournalLock | None]:
+        """Under the lock: check the generation, name the holder, open, begin, lock the journal.
+
+        Raises Superseded, HolderStuck (nobody fences the one before), Busy, StorageError.
+        """
+        with file_errors(generation.path):
+            if is_frozen(generation):
+                raise Superseded
+            before = lock.read_record()
+            if (
+                self._fence is Fence.NOBODY
+                and before is not None
+                and before.phase is Phase.WRITING
+                and not before.owner.is_provably_dead()
+            ):
+                raise HolderStuck
+            is_hot = journal.revalidate(generation, may_write=self.may_write, mode=self.settings.file_mode)
+            if is_hot and not self.may_write:
+                raise StorageError(
+                    f"{generation.journal}: a writer died here and only one who may write can tidy up: "
+                    "try again when a feeder runs, or ask the queue's owner"
+                )
+            # Opening a hot journal rolls it back, so even a reader writes then.
+            lock.write_record(Phase.WRITING if writing or is_hot else Phase.READING)
+        with storage_errors(generation.database):
+            connection = connect(generation.database, may_write=self.may_write)
+            try:
+                connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+                check_version(connection, self.directory.path)
+                return connection, JournalLock(generation) if writing else None
+            except BaseException:
+                connection.close()
+                raise
+
+    def _commit(self, connection: sqlite3.Connection, generation: Generation, lock: HeldLock) -> None:
+        """COMMIT, waiting for a program other than rqpy that reads; raises Busy, OutcomeUnknown."""
+        begun = boottime()
+        while True:
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    raise OutcomeUnknown(f"{generation.database}: COMMIT failed: {error}") from error
+                if boottime() - begun > self.settings.lock_lease:
+                    _roll_back(connection)
+                    raise  # storage_errors makes it Busy: nothing was committed
+                lock.beat()
+                time.sleep(_BUSY_PAUSE)
+            else:
+                return
+
+    def _after_refusal(
+        self, refusal: Exception, generation: Generation, busy_since: float | None, deadline: float | None
+    ) -> float | None:
+        """After a transaction could not begin: make a new generation or wait. Returns busy since when."""
+        if isinstance(refusal, HolderStuck):
+            self._supersede(generation, "its last writer vanished and nobody fences it")
+            return None
+        now = boottime()
+        if busy_since is not None and now - busy_since >= self.settings.lock_lease:
+            self._supersede(generation, "a program other than rqpy held the database")
+            return None
+        if deadline is not None and now >= deadline:
+            raise refusal
+        time.sleep(_BUSY_PAUSE)
+        return busy_since if busy_since is not None else now
+
+    def _supersede(self, generation: Generation, why: str) -> None:
+        """Make the next generation, or say why this process cannot."""
+        if not self.may_write:
+            raise StorageError(f"{generation.path}: {why}: somebody who may write must use the queue first")
+        self.notify(f"{generation.path}: {why}: making a new generation")
+        self.generations.supersede(generation, why)
+
+
+def _check_acknowledged(generation: Generation) -> None:
+    """Only a commit into a generation that is still not frozen is one; raises OutcomeUnknown."""
+    try:
+        frozen = is_frozen(generation)
+    except OSError as error:
+        raise OutcomeUnknown(f"{generation.frozen}: {error.strerror}") from error
+    if frozen:
+        raise OutcomeUnknown(f"{generation.path}: was replaced during the COMMIT")
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Roll back what is open; an error here changes nothing, as nothing was committed."""
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Let the signals that would leave work half done wait until the block is left."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
