@@ -31,15 +31,18 @@ def connect(path: Path, *, may_write: bool = True) -> sqlite3.Connection:
     uri = f"file:{quote(str(path))}?mode={'rw' if may_write else 'ro'}"
     connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, cached_statements=64)
     try:
-        # PERSIST: an NFS client believes a cached "there is no journal" for up to a minute, and then reads a
-        # half-written database. A journal that always exists is opened, and an open asks the server.
+        if may_write:
+            # First of all. The next pragma reads the schema, and so rolls back what a dead writer left, still in
+            # SQLite's own mode DELETE, which would delete the journal. With exclusive locking every mode keeps it.
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            # PERSIST: an NFS client believes a cached "there is no journal" for up to a minute, and then reads a
+            # half-written database. A journal that always exists is opened, and an open asks the server.
+            connection.execute("PRAGMA journal_mode=PERSIST")
+            connection.execute("PRAGMA synchronous=FULL")
         # No mmap: a mapped page of another node's write would never be refreshed.
         connection.execute("PRAGMA mmap_size=0")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA trusted_schema=OFF")
-        if may_write:
-            connection.execute("PRAGMA journal_mode=PERSIST")
-            connection.execute("PRAGMA synchronous=FULL")
     except BaseException:
         connection.close()
         raise
