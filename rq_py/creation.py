@@ -100,7 +100,7 @@ def _make_database(generation: Generation, settings: Settings) -> None:
         connection = connect(generation.database)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            migrate.apply(connection, migrate.schema())
+            migrate.apply(connection.execute, migrate.schema())
             connection.execute("INSERT INTO generation (number, maker) VALUES (1, 'create')")
             connection.execute("COMMIT")
             # The first transaction of an empty file journals nothing; this one leaves a journal of some size.

@@ -152,6 +152,25 @@ class Queue:
         with self.store.read() as tx:
             return status(tx, exit_map or {})
 
+    def upgrade(self) -> list[int]:
+        """Bring the schema of an old queue up to date; returns the versions applied.
+
+        Older rqpys on other nodes refuse the queue afterwards. Raises FormatTooNew.
+        """
+        return self.store.upgrade()
+
+    def check(self) -> str:
+        """What SQLite's integrity_check says of the database: ``ok``, or what is wrong with it."""
+        with self.store.read() as tx:
+            rows = tx.execute("PRAGMA integrity_check(10)").fetchall()
+        return "; ".join(str(row[0]) for row in rows)
+
+    def tidy(self) -> list[Path]:
+        """Remove what killed processes left a day ago: old generations, staged files. Returns what."""
+        from rq_py.staging import prune
+
+        return [*self.store.generations.prune(), *prune(self.dir)]
+
     def stream(self, jid: int, name: str) -> Path:
         """The file of stream ``name`` (stdin, stdout or stderr) of job ``jid``.
 

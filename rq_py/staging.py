@@ -18,12 +18,15 @@ from typing import BinaryIO
 from rq_py.errors import InputError, NotFound, StorageError
 from rq_py.queuedir import QueueDir
 from rq_py.settings import Settings
-from rq_py.store.files import file_errors, sync_directory
+from rq_py.store.files import file_errors, server_time, sync_directory
 
 #: What a job's stdin can be given as: its bytes, an open binary file, or a path.
 Source = bytes | BinaryIO | os.PathLike[str] | str
 
 KINDS = ("stdin", "data")
+
+#: Seconds for which staged files are left to their submit.
+KEEP_SECONDS = 86400.0
 
 
 class Staging:
@@ -142,6 +145,19 @@ def remove(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def prune(directory: QueueDir) -> list[Path]:
+    """Remove staged files that are a day old: their submit was killed. Returns them. Raises StorageError."""
+    removed = []
+    with file_errors(directory.path):
+        now = server_time(directory.path)
+        for kind in KINDS:
+            for path in (directory.path / kind).glob(".*"):
+                if now - path.lstat().st_mtime >= KEEP_SECONDS:
+                    remove(path)
+                    removed.append(path)
+    return removed
 
 
 def _open_input(path: Path) -> BinaryIO:

@@ -32,11 +32,12 @@ def connect(path: Path, *, may_write: bool = True) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, cached_statements=64)
     try:
         if may_write:
-            # First of all. The next pragma reads the schema, and so rolls back what a dead writer left, still in
-            # SQLite's own mode DELETE, which would delete the journal. With exclusive locking every mode keeps it.
+            # First of all: the next pragma reads the schema, and so rolls back what a dead writer left,
+            # still in SQLite's own mode DELETE, which would delete the journal. With exclusive locking
+            # every mode keeps it (docs/decisions/0005).
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            # PERSIST: an NFS client believes a cached "there is no journal" for up to a minute, and then reads a
-            # half-written database. A journal that always exists is opened, and an open asks the server.
+            # PERSIST: an NFS client believes a cached "there is no journal" for up to a minute, and then
+            # reads a half-written database. A journal that always exists is opened: that asks the server.
             connection.execute("PRAGMA journal_mode=PERSIST")
             connection.execute("PRAGMA synchronous=FULL")
         # No mmap: a mapped page of another node's write would never be refreshed.
@@ -69,12 +70,12 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: {error}") from error
 
 
-def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise FormatTooNew or FormatTooOld when this rqpy must not touch the schema."""
+def check_version(connection: sqlite3.Connection, path: Path, *, may_be_old: bool = False) -> None:
+    """Raise FormatTooNew, or FormatTooOld unless it may be, when this rqpy must not touch the schema."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise FormatTooNew(
             f"{path}: has schema {version}, this rqpy knows up to {SCHEMA_VERSION}: upgrade rqpy here"
         )
-    if version < SCHEMA_VERSION:
+    if version < SCHEMA_VERSION and not may_be_old:
         raise FormatTooOld(f"{path}: has schema {version}: upgrade it with: rqpy QUEUE recover --upgrade")

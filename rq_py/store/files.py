@@ -46,3 +46,13 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def server_time(directory: Path) -> float:
+    """The file server's time, seconds since the epoch: that of a file made now in ``directory``."""
+    probe = directory / f".clock.{os.getpid()}"
+    write_new(probe, b"", 0o600)
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()

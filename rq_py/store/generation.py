@@ -12,7 +12,7 @@ from pathlib import Path
 from rq_py.errors import NotAQueue
 from rq_py.queuedir import Generation, QueueDir
 from rq_py.settings import Settings
-from rq_py.store.files import file_errors, read_fresh, write_new
+from rq_py.store.files import file_errors, read_fresh, server_time, write_new
 
 #: Seconds for which an old generation stays for late writers, and an unfinished one for its maker.
 KEEP_OLD_SECONDS = 86400.0
@@ -99,7 +99,7 @@ class Generations:
         removed = []
         with file_errors(self._directory.path):
             current = self.current().number
-            now = self._server_time()
+            now = server_time(self._directory.path)
             for entry in sorted(self._directory.path.glob("db.*")):
                 number = entry.name[3:]
                 is_old = number.isdigit() and int(number) < current
@@ -110,12 +110,3 @@ class Generations:
                     shutil.rmtree(entry, ignore_errors=True)
                     removed.append(entry)
         return removed
-
-    def _server_time(self) -> float:
-        """The file server's time, seconds since the epoch: that of a file made now."""
-        probe = self._directory.path / f".clock.{os.getpid()}"
-        write_new(probe, b"", 0o600)
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink()

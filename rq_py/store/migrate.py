@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from importlib.resources import files
 
 from rq_py.store.database import SCHEMA_VERSION
+
+#: Runs one statement in an open transaction.
+Execute = Callable[[str], sqlite3.Cursor]
 
 
 def schema() -> str:
@@ -32,16 +36,16 @@ def statements(script: str) -> list[str]:
     return found
 
 
-def apply(connection: sqlite3.Connection, script: str) -> None:
-    """Run ``script`` inside the open transaction."""
+def apply(execute: Execute, script: str) -> None:
+    """Run ``script`` inside the open transaction of ``execute``."""
     for statement in statements(script):
-        connection.execute(statement)
+        execute(statement)
 
 
-def upgrade(connection: sqlite3.Connection) -> list[int]:
-    """Apply what is missing, inside the open transaction; returns the versions applied."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def upgrade(execute: Execute) -> list[int]:
+    """Apply what is missing, inside the open transaction of ``execute``; returns the versions applied."""
+    (version,) = execute("PRAGMA user_version").fetchone()
     missing = list(range(version + 1, SCHEMA_VERSION + 1))
     for number in missing:
-        apply(connection, migration(number))
+        apply(execute, migration(number))
     return missing

@@ -127,7 +127,8 @@ def _complete(draft: Generation, number: int, token: str, mode: int, queue: Path
         try:
             # A real write: PERSIST is safe only with a journal that exists and is not empty.
             connection.execute("BEGIN IMMEDIATE")
-            check_version(connection, queue)
+            # An old schema is none of our business here; a newer one may need more than this copy.
+            check_version(connection, queue, may_be_old=True)
             connection.execute("UPDATE generation SET number = ?, maker = ?", (number, token))
             connection.execute("COMMIT")
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()

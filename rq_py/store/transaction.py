@@ -10,7 +10,6 @@ import os
 import signal
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -30,6 +29,7 @@ from rq_py.store.database import check_version, connect, is_busy, storage_errors
 from rq_py.store.files import file_errors
 from rq_py.store.generation import Generations, is_frozen
 from rq_py.store.journal import JournalLock
+from rq_py.store.mutex import mutex_of
 
 Parameters = Sequence[object] | dict[str, object]
 
@@ -42,29 +42,6 @@ _BUSY_PAUSE = 0.1
 def _tell_user(line: str) -> None:
     """Say it on stderr."""
     sys.stderr.write(f"rqpy: {line}\n")
-
-
-class _Mutex:
-    """Excludes the threads of this process, and refuses a transaction inside another."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holder: int | None = None
-
-    def __enter__(self) -> None:
-        if self._holder == threading.get_ident():
-            raise RuntimeError("transactions of one queue do not nest")
-        self._lock.acquire()
-        self._holder = threading.get_ident()
-
-    def __exit__(self, *_: object) -> None:
-        self._holder = None
-        self._lock.release()
-
-
-# fcntl locks belong to the process, so its threads exclude each other here, per queue.
-_mutexes: dict[str, _Mutex] = {}
-_mutexes_guard = threading.Lock()
 
 
 class Transaction:
@@ -110,9 +87,7 @@ class Store:
         self._fence = mount.fence
         # Another node sees a record only when the server has it; on this node the page cache is enough.
         self._is_shared = not mount.is_local
-        real = os.path.realpath(directory.path)
-        with _mutexes_guard:
-            self._mutex = _mutexes.setdefault(real, _Mutex())
+        self._mutex = mutex_of(directory.path)
 
     @contextmanager
     def write(self, *, timeout: float | None = None) -> Iterator[Transaction]:
@@ -133,6 +108,17 @@ class Store:
         with self._session(False, timeout) as transaction:
             yield transaction
 
+    def upgrade(self) -> list[int]:
+        """Bring an old schema up to date in one transaction; returns the versions that were applied.
+
+        Never done unasked: older rqpys on other nodes refuse the queue afterwards. Raises FormatTooNew,
+        StorageError.
+        """
+        from rq_py.store import migrate
+
+        with self._session(True, None, may_be_old=True) as transaction:
+            return migrate.upgrade(transaction.execute)
+
     def mark(self) -> object:
         """A value that differs after every commit: the idle poll, without lock and transaction.
 
@@ -150,7 +136,9 @@ class Store:
         return generation.number, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
     @contextmanager
-    def _session(self, writing: bool, timeout: float | None) -> Iterator[Transaction]:
+    def _session(
+        self, writing: bool, timeout: float | None, *, may_be_old: bool = False
+    ) -> Iterator[Transaction]:
         """Lock and begin, as often as generations change under us; then work and commit once."""
         timeout = self.timeout if timeout is None else timeout
         deadline = None if timeout is None else boottime() + timeout
@@ -160,7 +148,9 @@ class Store:
                 generation, lock = self._lock(deadline)
                 with _signals_waiting(), closing(lock):
                     try:
-                        connection, journal_lock = self._begin(generation, lock, writing)
+                        connection, journal_lock = self._begin(
+                            generation, lock, writing=writing, may_be_old=may_be_old
+                        )
                     except Superseded:
                         continue
                     except (Busy, HolderStuck) as refusal:
@@ -214,7 +204,7 @@ class Store:
             return generation, lock
 
     def _begin(
-        self, generation: Generation, lock: HeldLock, writing: bool
+        self, generation: Generation, lock: HeldLock, *, writing: bool, may_be_old: bool
     ) -> tuple[sqlite3.Connection, JournalLock | None]:
         """Under the lock: check the generation, name the holder, open, begin, lock the journal.
 
@@ -243,7 +233,7 @@ class Store:
             connection = connect(generation.database, may_write=self.may_write)
             try:
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
-                check_version(connection, self.directory.path)
+                check_version(connection, self.directory.path, may_be_old=may_be_old)
                 return connection, JournalLock(generation) if writing else None
             except BaseException:
                 connection.close()
