@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rq_py import settings as settings_file
-from rq_py.errors import NotAQueue, NotFound, StorageError, UsageError
-from rq_py.job import Job, JobSpec, State
+from rq_py.errors import NotAQueue, NotFound, StorageError
+from rq_py.job import Job, JobSpec
 from rq_py.locking.owner import node_name
 from rq_py.queuedir import QueueDir, local_state_path
+from rq_py.selection import Selection, Selector
 from rq_py.store.rows import COLUMNS, jobs_of
 from rq_py.store.transaction import Store, Transaction
 from rq_py.submission import Submitted, submit
@@ -31,8 +32,6 @@ from rq_py.wake import wake
 if TYPE_CHECKING:
     from rq_py.staging import Source
     from rq_py.status import Status
-
-Selector = State | str | int
 
 
 class Queue:
@@ -134,9 +133,9 @@ class Queue:
         All rows are read at once and the lock is let go before the first is returned, so a reader
         that takes all night delays nobody. A jid that does not exist is passed over. Raises UsageError.
         """
-        states, jids = _sort_selectors(selectors)
+        selection = Selection(selectors)
         with self.store.read() as tx:
-            rows = _select(tx, states, jids, everything=not selectors)
+            rows = _select(tx, selection)
         return jobs_of(cast("Iterable[list[object]]", rows))
 
     def job(self, jid: int) -> Job:
@@ -211,35 +210,14 @@ def open_default(*, timeout: float | None = None) -> Queue:
     return Queue(path, timeout=timeout)
 
 
-def _sort_selectors(selectors: Iterable[Selector]) -> tuple[list[str], list[int]]:
-    """Split selectors into states and jids; raises UsageError for anything else."""
-    states: list[str] = []
-    jids: list[int] = []
-    for selector in selectors:
-        if isinstance(selector, int):
-            jids.append(selector)
-        elif selector in set(State):
-            states.append(str(selector))
-        else:
-            raise UsageError(f"{selector!r}: is neither a state nor a jid")
-    return states, jids
-
-
-def _select(
-    tx: Transaction, states: list[str], jids: list[int], *, everything: bool
-) -> Iterable[Sequence[object]]:
+def _select(tx: Transaction, selection: Selection) -> Iterable[Sequence[object]]:
     """Select job rows into a spool, ordered by jid."""
     from rq_py.spool import Spool
 
-    where, values = "", list[object](states)
-    if not everything:
-        where = f"WHERE state IN ({','.join('?' * len(states))})"
-        if jids:
-            tx.execute("CREATE TEMP TABLE wanted (jid INTEGER PRIMARY KEY)")
-            tx.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((jid,) for jid in jids))
-            where += " OR jid IN (SELECT jid FROM wanted)"
+    where, values = selection.condition(tx)
     spool = Spool()
-    for count, row in enumerate(tx.execute(f"SELECT {COLUMNS} FROM jobs {where} ORDER BY jid", values)):  # noqa: S608
+    rows = tx.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY jid", values)  # noqa: S608
+    for count, row in enumerate(rows):
         spool.append(row)
         if count % 1024 == 0:
             tx.beat()
