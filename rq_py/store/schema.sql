@@ -59,3 +59,7 @@ CREATE TABLE submits (
     submitted TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX submits_submitted ON submits (submitted);
+
+-- Jobs that were deleted and whose streams and data are still to be removed: that is done without the lock,
+-- and by the next feeder that starts when whoever deleted them was killed.
+CREATE TABLE removals (jid INTEGER PRIMARY KEY);
