@@ -1,0 +1,1 @@
+"""Everything together, through the command line: many processes, several nodes, two users."""
