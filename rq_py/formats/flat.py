@@ -12,7 +12,9 @@ import re
 from collections.abc import Mapping
 
 _WORD = r"[A-Za-z0-9_./+@,=~-]+"
-_LINE = re.compile(rf"([a-z][a-z0-9_]*):(?: +({_WORD}(?: {_WORD})*))?[ \t]*")
+_LINE = re.compile(rf"([a-z][a-z0-9_]*):(?: +({_WORD}(?: {_WORD})*))?[ ]*")
+#: A blank line or a comment. YAML knows line breaks outside of ASCII, and tabs are no blanks to PyYAML.
+_SKIPPED = re.compile(r" *|#[ -~]*")
 _VALUE = re.compile(rf"{_WORD}(?: {_WORD})*")
 #: Plain texts that begin like this are YAML syntax, or could be.
 _NOT_PLAIN = re.compile(r"-(?: |$)|---|@|,|=$|\.\.\.|~$")
@@ -21,12 +23,12 @@ _NOT_PLAIN = re.compile(r"-(?: |$)|---|@|,|=$|\.\.\.|~$")
 def parse(text: str) -> dict[str, str] | None:
     """Read a flat document; every value is text, an empty one ''.
 
-    Blank lines, ``---`` at the top and whole-line ``#`` comments are skipped. Returns None when any other
-    line is more than a plain ``key: value``, or when a key comes twice.
+    Blank lines, ``---`` at the top and whole-line ``#`` comments in ASCII are skipped. Returns None when
+    any other line is more than a plain ``key: value``, or when a key comes twice.
     """
     values: dict[str, str] = {}
     for number, line in enumerate(text.split("\n")):
-        if not line.strip(" \t") or line.startswith("#") or (number == 0 and line == "---"):
+        if _SKIPPED.fullmatch(line) or (number == 0 and line == "---"):
             continue
         match = _LINE.fullmatch(line)
         if match is None or match[1] in values or _NOT_PLAIN.match(match[2] or ""):

@@ -1,0 +1,204 @@
+"""The checks of one job that is to be submitted: a mapping of fields becomes a ``JobSpec``, or an error.
+
+Shared by every way in: YAML documents, lines, the command line and the Python API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rq_py.errors import InputError
+from rq_py.formats.excerpt import CHARACTERS, shown
+from rq_py.job import LISTED_FIELDS, MAX_COMMAND_BYTES, JobSpec, State
+
+#: What a mapping may hold: the fields of a listing, and ``stage``.
+INPUT_FIELDS = frozenset({*LISTED_FIELDS, "stage"})
+
+#: The longest tag, runner or cwd in bytes; PATH_MAX of Linux, and an environment string of the job each.
+MAX_TEXT_BYTES = 4096
+
+#: The longest variable ``NAME=VALUE`` in bytes: Linux refuses 128 KiB (MAX_ARG_STRLEN, execve(2)).
+MAX_VARIABLE_BYTES = 128 * 1024 - 1
+
+#: All variables of a job in bytes; Linux gives arguments and environment together 2 MiB (execve(2)).
+MAX_ENV_BYTES = 1024 * 1024
+
+_JID_DIGITS = 19  # of 2**63 - 1
+
+
+def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> JobSpec:
+    """Check the fields of one job and return what submit takes.
+
+    A mapping with a ``jid`` is a job of a listing: what the queue wrote in it (its times, its runner, its
+    exit status ...) is left behind, and ``stdin: stdin/N`` and ``data: data/N`` ask for copies of those
+    of the same queue. Without a ``jid``, ``runner`` is the node that is required. ``state: holding``
+    means stage. A field that is None is not set.
+
+    Raises InputError, its one line beginning with ``where``, for an unknown or a missing field, a wrong type,
+    and a value that is too long or that no job can have.
+    """
+    unknown = [name for name in fields if name not in INPUT_FIELDS]
+    if unknown:
+        raise InputError(f"{where}: {shown(unknown[0])} is no field of a job{_nearest(str(unknown[0]))}")
+    command = fields.get("command")
+    if command is None:
+        raise InputError(f"{where}: the job has no command, add `command: ...`")
+    if not isinstance(command, str):
+        raise InputError(f"{where}: command: {shown(command)} is not a text")
+    check_command(command, where)
+    try:
+        return JobSpec(
+            command=command,
+            priority=_priority(fields),
+            tag=_text(fields, "tag"),
+            required_runner=_required_runner(fields),
+            restartable=_flag(fields, "restartable"),
+            stage=_stage(fields),
+            cwd=_cwd(fields),
+            env=_env(fields),
+            stdin=_copy_of("stdin", fields),
+            data=_copy_of("data", fields),
+        )
+    except _Wrong as wrong:
+        raise InputError(f"{where}: {wrong}") from None
+
+
+def check_command(command: str, where: str) -> None:
+    """Raise InputError unless ``command`` can be stored, handed over and run."""
+    if not command or command.isspace():
+        raise InputError(f"{where}: the command is blank")
+    if "\0" in command:
+        raise InputError(f"{where}: the command holds a NUL byte, which no command can")
+    try:
+        size = len(command) if command.isascii() else len(command.encode())
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: the command is not valid UTF-8") from None
+    if size > MAX_COMMAND_BYTES:
+        raise InputError(
+            f"{where}: the command has {size} bytes, at most {MAX_COMMAND_BYTES} fit: "
+            "put it into a script, and what it works on into --data"
+        )
+
+
+def check_variables(variables: Mapping[str, str], where: str) -> None:
+    """Raise InputError unless a job can get ``variables`` in its environment."""
+    try:
+        _env({"env": variables})
+    except _Wrong as wrong:
+        raise InputError(f"{where}: {wrong}") from None
+
+
+def is_variable_name(name: str) -> bool:
+    """Whether ``name`` can be the name of an environment variable in a shell (POSIX XBD 8.1)."""
+    return name.isascii() and name.isidentifier()
+
+
+class _Wrong(Exception):
+    """A field is not valid; the caller adds where it stands."""
+
+
+def _nearest(name: str) -> str:
+    """A hint at the field that was meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name[:CHARACTERS], sorted(INPUT_FIELDS), n=1)
+    return f", did you mean {near[0]}?" if near else f", there are {' '.join(LISTED_FIELDS)}"
+
+
+def _priority(fields: Mapping[str, object]) -> int:
+    priority = fields.get("priority")
+    if priority is None:
+        return 0
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise _Wrong(f"priority: {shown(priority)} is not a whole number, write it like `priority: 5`")
+    if not -(2**63) <= priority < 2**63:
+        raise _Wrong(f"priority: {shown(priority)} does not fit into 64 bits")
+    return int(priority)
+
+
+def _text(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise _Wrong(f"{name}: {shown(value)} is not a text")
+    if "\0" in value or "\n" in value:
+        raise _Wrong(f"{name}: {shown(value)} holds a NUL byte or a newline")
+    if _size(name, value) > MAX_TEXT_BYTES:
+        raise _Wrong(f"{name}: is longer than {MAX_TEXT_BYTES} bytes")
+    return value
+
+
+def _size(name: str, text: str) -> int:
+    """The bytes of ``text`` in UTF-8."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise _Wrong(f"{name}: {shown(text)} is not valid UTF-8") from None
+
+
+def _required_runner(fields: Mapping[str, object]) -> str | None:
+    required = _text(fields, "required_runner")
+    if fields.get("jid") is not None:
+        return required
+    runner = _text(fields, "runner")
+    if runner and required and runner != required:
+        raise _Wrong(f"runner: {shown(runner)} contradicts required_runner: {shown(required)}")
+    return required or runner
+
+
+def _flag(fields: Mapping[str, object], name: str) -> bool:
+    value = fields.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise _Wrong(f"{name}: {shown(value)} is neither true nor false")
+    return value
+
+
+def _stage(fields: Mapping[str, object]) -> bool:
+    state = fields.get("state")
+    if state is not None and state not in list(State):
+        raise _Wrong(f"state: {shown(state)} is none of {' '.join(State)}")
+    return _flag(fields, "stage") or state == State.HOLDING
+
+
+def _cwd(fields: Mapping[str, object]) -> str | None:
+    cwd = _text(fields, "cwd")
+    if cwd is not None and not cwd.startswith("/"):
+        raise _Wrong(f"cwd: {shown(cwd)} is not an absolute path, and every node must find it")
+    return cwd
+
+
+def _env(fields: Mapping[str, object]) -> Mapping[str, str]:
+    env = fields.get("env")
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        raise _Wrong(f"env: {shown(env)} is not a mapping of names to texts")
+    total = 0
+    for name, value in env.items():
+        if not isinstance(name, str) or not is_variable_name(name):
+            raise _Wrong(f"env: {shown(name)} cannot be the name of a variable (letters, digits and _)")
+        if not isinstance(value, str):
+            raise _Wrong(f"env: {name}: {shown(value)} is not a text, quote it")
+        if "\0" in value:
+            raise _Wrong(f"env: {name}: holds a NUL byte, which no variable can")
+        size = len(name) + 1 + _size(f"env: {name}", value)
+        if size > MAX_VARIABLE_BYTES:
+            raise _Wrong(f"env: {name}: is longer than {MAX_VARIABLE_BYTES} bytes, put it into a file")
+        total += size
+    if total > MAX_ENV_BYTES:
+        raise _Wrong(f"env: has {total} bytes, at most {MAX_ENV_BYTES} fit")
+    return dict(env)
+
+
+def _copy_of(kind: str, fields: Mapping[str, object]) -> str | None:
+    """The ``stdin`` or ``data`` (``kind``) to copy: only what a listing of the same queue shows."""
+    value = fields.get(kind)
+    if value is None or value == "":
+        return None
+    folder, _, jid = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if folder != kind or not (jid.isascii() and jid.isdigit()) or jid[0] == "0" or len(jid) > _JID_DIGITS:
+        raise _Wrong(f"{kind}: {shown(value)} is not {kind}/JID of the same queue; --{kind} takes a file")
+    return f"{kind}/{jid}"
