@@ -1,0 +1,119 @@
+"""Finds and ends what a killed runner left of its jobs, so that an attempt is over before it is buried.
+
+A job that the runner's journal names is found by its shell's pid and start time. Where the journal itself is
+lost, two things are left to go by: the pid in the job's row, if that process is a shell of ours and older
+than the claim (then it was that pid at the claim as well), and the environment that the script exports to
+everything that it starts: ``RQ_Q``, ``RQ_JID`` and ``RQ_ATTEMPT``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rq_py import clock
+from rq_py.job import Job
+from rq_py.runner.client import Key
+from rq_py.runner.identity import boottime, start_ticks
+from rq_py.runner.processes import Process, Tree
+from rq_py.runner.shell import BOOT
+
+#: Seconds between TERM and KILL, and after KILL until a process counts as one that cannot be ended.
+TERM_SECONDS = 3.0
+KILL_SECONDS = 5.0
+
+
+def end(shells: Mapping[Key, Sequence[Process]]) -> set[Key]:
+    """End all processes of the jobs whose shells (or other first processes) are given.
+
+    Takes up to TERM_SECONDS + KILL_SECONDS. Returns the jobs of which something is left all the same: a
+    process that sleeps in the kernel, or belongs to another user.
+    """
+    trees = [(key, Tree(pid, start)) for key, found in shells.items() for pid, start in found]
+    for signum, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        for _, tree in trees:
+            tree.signal(signum)
+        _wait(trees, boottime() + seconds, signum)
+        trees = [(key, tree) for key, tree in trees if tree.members()]
+        if not trees:
+            break
+    return {key for key, _ in trees}
+
+
+def _wait(trees: Iterable[tuple[Key, Tree]], deadline: float, signum: int) -> None:
+    """Wait until nothing is left of ``trees``, or until ``deadline`` (CLOCK_BOOTTIME)."""
+    for _, tree in trees:
+        while (members := tree.members()) and (left := deadline - boottime()) > 0:
+            _wait_for_one(min(members), left)
+            if signum == signal.SIGKILL:
+                tree.signal(signum)  # also what was forked meanwhile
+
+
+def _wait_for_one(process: Process, seconds: float) -> None:
+    pid, start = process
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)  # readable when the process ends, pidfd_open(2)
+        try:
+            if start_ticks(pid) == start:
+                poll = select.poll()
+                poll.register(descriptor, select.POLLIN)
+                poll.poll(seconds * 1000)
+        finally:
+            os.close(descriptor)
+
+
+def find(queue: Path, jobs: Collection[Job], booted: float) -> dict[Key, list[Process]]:
+    """The processes of this user that belong to these attempts of jobs of ``queue``.
+
+    ``booted`` is when this machine was booted, in seconds since the epoch. A program that clears its
+    environment, and has lost its shell, is not found.
+    """
+    found: dict[Key, list[Process]] = {}
+    marks = {key_of(job): _marks(queue, job) for job in jobs}
+    for name in os.listdir("/proc") if marks else ():
+        variables = _words(name, "environ") if name.isdecimal() else frozenset()
+        for key, mark in marks.items():
+            start = start_ticks(int(name)) if mark <= variables else None
+            if start is not None:
+                found.setdefault(key, []).append((int(name), start))
+    for job in jobs:
+        shell = _shell_of(job, booted)
+        if shell is not None:
+            found.setdefault(key_of(job), []).append(shell)
+    return found
+
+
+def _marks(queue: Path, job: Job) -> frozenset[bytes]:
+    return frozenset(
+        {
+            b"RQ_Q=" + os.fsencode(queue),
+            f"RQ_JID={job.jid}".encode(),
+            f"RQ_ATTEMPT={job.attempt}".encode(),
+        }
+    )
+
+
+def _shell_of(job: Job, booted: float) -> Process | None:
+    if not job.pid or not job.started or BOOT not in _words(str(job.pid), "cmdline"):
+        return None
+    start = start_ticks(job.pid)
+    if start is None or booted + start / os.sysconf("SC_CLK_TCK") > clock.seconds_of(job.started):
+        return None
+    return job.pid, start
+
+
+def _words(pid: str, name: str) -> frozenset[bytes]:
+    """The arguments or variables of a process; none where it is another user's, or gone."""
+    try:
+        return frozenset(Path("/proc", pid, name).read_bytes().split(b"\0"))
+    except OSError:
+        return frozenset()
+
+
+def key_of(job: Job) -> Key:
+    """The claim of ``job`` that is in its row."""
+    return Key(job.jid, job.attempt, job.token)

@@ -1,0 +1,187 @@
+"""The shell script that runs one job: a pure function of the job and its queue. It starts nothing itself.
+
+A waiting shell executes nothing before it holds its whole script (runner/shells.py). The streams are opened
+first, and by the shell itself, so that a hanging file server holds up this one job only; then come the
+environment, the directory and the command. What fails before the command ends the job with 126, "found but
+cannot be executed" (POSIX XCU 2.8.2), and with the reason on its stderr.
+
+The forms used work in dash, bash and ``bash --posix``: ``command exec`` with a failing redirection does not
+end a POSIX shell at once, as the special built-in ``exec`` alone would (POSIX XCU 2.8.1).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rq_py.formats import listing
+from rq_py.job import LISTED_FIELDS, Job
+from rq_py.queuedir import QueueDir
+
+#: Bytes: Linux refuses to execute a program with a longer ``NAME=value``, MAX_ARG_STRLEN in execve(2).
+LONGEST_VARIABLE = 128 * 1024 - 1
+
+#: Characters: JSON writes each as 6 at most (12 for two surrogates), and the runner's line has 8 MiB.
+LONGEST_SCRIPT = 1024 * 1024
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What bash keeps read-only, what would change how the rest of the script is read, and what each shell
+#: makes for itself (bash(1), "Shell Variables").
+_NOT_HANDED_OVER = frozenset(
+    {"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"}
+    | {"POSIXLY_CORRECT"}
+    | {"_", "SHLVL", "PWD", "OLDPWD"}
+)
+_PATHS = ("stdin", "stdout", "stderr", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where jobs run: this node's view of the queue, and the user's side of it.
+
+    ``queue`` is absolute. ``program`` is the rqpy that a job can call, '' for none. ``stream_umask`` is
+    for the stream files, ``umask`` the user's own; None where each job's login shell sets it.
+    """
+
+    queue: QueueDir
+    node: str
+    program: str
+    stream_umask: int
+    umask: int | None
+
+
+def for_launch(job: Job, place: Place) -> str:
+    """The script of ``job``; where it cannot be run as it is, one that says why and ends with 126.
+
+    A claimed job must come to an end of its own: refused and released it would be claimed again for ever.
+    """
+    try:
+        script = _build(job, place)
+    except (ValueError, AttributeError):  # somebody else than rqpy wrote the row
+        return _refusal(job, place, "its env is not a JSON object of texts")
+    if len(script) > LONGEST_SCRIPT:
+        return _refusal(
+            job, place, f"it needs a script of {len(script)} characters: hand over fewer variables"
+        )
+    return script
+
+
+def _build(job: Job, place: Place) -> str:
+    return "\n".join(
+        [
+            "exec 3<&- 4<&-",  # the runner's pipe and this script: no job inherits them
+            "unset go",
+            *_streams(job, place),
+            *_environment(job, place),
+            *_directory(job, place),
+            # The one copy of the command: a command of 64 KiB of quotes must still fit into one message.
+            'eval "$RQ_COMMAND"',
+            "",
+        ]
+    )
+
+
+def _refusal(job: Job, place: Place, why: str) -> str:
+    lines = ["exec 3<&- 4<&-", *_streams(job, place), _complaint(job, why), "exit 126", ""]
+    return "\n".join(lines)
+
+
+def quote(text: str) -> str:
+    """``text`` as one word of a shell. Shorter than shlex.quote for texts that are full of quotes."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _streams(job: Job, place: Place) -> list[str]:
+    redirections = [
+        f">{quote(str(place.queue.stream('stdout', job.jid)))}",
+        f"2>{quote(str(place.queue.stream('stderr', job.jid)))}",
+    ]
+    if job.has_stdin:  # else the shell's own /dev/null stays
+        redirections.insert(0, f"<{quote(str(place.queue.stream('stdin', job.jid)))}")
+    own = "$rq_umask" if place.umask is None else f"{place.umask:04o}"
+    return [
+        *(["rq_umask=$(umask)"] if place.umask is None else []),
+        f"umask {place.stream_umask:04o}",
+        f"command exec {' '.join(redirections)} || exit 126",
+        f"umask {own}",
+        *(["unset rq_umask"] if place.umask is None else []),
+    ]
+
+
+def _environment(job: Job, place: Place) -> list[str]:
+    handed_over = json.loads(job.env) if job.env else {}
+    lines = [
+        f"export {name}={quote(value)}"
+        for name, value in handed_over.items()
+        if _may_be_handed_over(name) and _size(name, value) <= LONGEST_VARIABLE
+    ]
+    # After the handed-over variables, so that it stays first on a handed-over PATH as well.
+    lines.append(f"export PATH={quote(str(place.queue.bin))}${{PATH:+:$PATH}}")
+    lines += [
+        f"export {name}={quote(value)}"
+        for name, value in variables(job, place).items()
+        if name != "RQ_COMMAND" and _size(name, value) <= LONGEST_VARIABLE
+    ]
+    lines.append(f"export RQ_COMMAND={quote(job.command)}")
+    return lines
+
+
+def _may_be_handed_over(name: str) -> bool:
+    # A submitter's RQ_NODE or RQ_Q would lead the job astray on this node.
+    is_own = name == "RQ" or name.startswith("RQ_")
+    return bool(_NAME.fullmatch(name)) and not is_own and name not in _NOT_HANDED_OVER
+
+
+def variables(job: Job, place: Place) -> dict[str, str]:
+    """What a job is told about itself: RQ, RQ_Q, RQ_JOB and RQ_<FIELD> for every listed field that is set."""
+    fields = listing.fields_of(job, None)
+    values = {"RQ": place.program} if place.program else {}
+    values |= {"RQ_Q": str(place.queue.path), "RQ_JOB": _document(job, fields)}
+    for name in LISTED_FIELDS:
+        if name not in fields:
+            continue
+        value = fields[name]
+        if name in _PATHS:
+            value = str(place.queue.path / str(value))
+        elif name == "env":
+            value = job.env
+        elif isinstance(value, bool):
+            value = "true" if value else "false"
+        values[f"RQ_{name.upper()}"] = str(value)
+    return values
+
+
+def _document(job: Job, fields: Iterable[str]) -> str:
+    """The job as ``list`` prints it; what makes it longer than a variable may be is left out."""
+    shown = list(fields)
+    for left_out in ("env", "command", "cwd", "tag"):
+        text = io.StringIO()
+        listing.write_yaml([job], text, shown)
+        if _size("RQ_JOB", text.getvalue()) <= LONGEST_VARIABLE:
+            return text.getvalue()
+        shown = [name for name in shown if name != left_out]
+    return ""
+
+
+def _directory(job: Job, place: Place) -> list[str]:
+    if job.cwd is None:
+        return [f'CDPATH= cd -- "${{HOME:-/}}" || {_failure(job, "cannot start in the home directory")}']
+    if not job.cwd.startswith("/"):
+        return [_failure(job, f"cannot start in {job.cwd}: not an absolute path")]
+    why = f"cannot start in {job.cwd} on {place.node}: make it there, or submit with another --cwd"
+    return [f"CDPATH= cd -- {quote(job.cwd)} || {_failure(job, why)}"]
+
+
+def _failure(job: Job, why: str) -> str:
+    return f"{{ {_complaint(job, why)}; exit 126; }}"
+
+
+def _complaint(job: Job, why: str) -> str:
+    return f"printf '%s\\n' {quote(f'rqpy: job {job.jid}: {why}')} >&2"
+
+
+def _size(name: str, value: str) -> int:
+    return len(f"{name}={value}".encode("utf-8", "surrogateescape"))

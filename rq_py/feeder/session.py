@@ -1,0 +1,213 @@
+"""A feeder from its first check to its last word: opens, in order, all that the loop works with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import rq_py
+from rq_py import claims, clock
+from rq_py.errors import FeederError, LockTimeout, QueueError, RunnerError, RunnerGone, StorageError
+from rq_py.feeder import environment, log, single
+from rq_py.feeder.control import Ear
+from rq_py.feeder.ending import Mode
+from rq_py.feeder.leases import Leases
+from rq_py.feeder.log import LOG
+from rq_py.feeder.options import DEFAULT_LOG_SIZE, FeedOptions
+from rq_py.feeder.reconcile import reconcile
+from rq_py.feeder.script import Place
+from rq_py.feeder.signals import Signals
+from rq_py.feeder.single import FeederInfo, Single
+from rq_py.localstate import LocalState
+from rq_py.locking import mounts
+from rq_py.locking.owner import feeder_id, node_name
+from rq_py.queue import Queue
+from rq_py.runner.client import Exit, Key, RunnerClient, Running
+
+#: Seconds that the last look at the database may take at a feeder's end.
+LAST_LOOK = 10.0
+#: Seconds that a transaction waits for the queue lock longer than the lock's lease: a shorter wait would
+#: never come to see that the holder is stuck, and nobody would break its lock.
+BEYOND_LEASE = 15.0
+
+
+def feed(options: FeedOptions, when_up: Callable[[FeederInfo], None] | None = None) -> None:
+    """Feed until the end that ``options`` or somebody's word sets; ``when_up`` is called once all is open.
+
+    Raises FeederRunning when another process of this user feeds here, UnsafeMount, QueueError, LockTimeout,
+    StorageError, RunnerError.
+    """
+    from rq_py.feeder.loop import Feeder
+
+    with contextlib.ExitStack() as stack:
+        session = Session(options, stack)
+        if when_up is not None:
+            when_up(session.info)
+        LOG.info("feeding %s with %d slots as pid %d", options.queue, options.max_feed, os.getpid())
+        try:
+            mode = Feeder(session).run()
+        except QueueError:
+            LOG.warning("leaving, jobs run on")
+            raise
+        session.finish(mode)
+
+
+class HasFileno(Protocol):
+    """What a selector can wait on."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        ...
+
+
+class Session:
+    """What a running feeder has open; ``stack`` closes it in reverse order. Raises as ``feed`` does."""
+
+    def __init__(self, options: FeedOptions, stack: contextlib.ExitStack) -> None:
+        self.options = options
+        self.queue = Queue(options.queue, timeout=options.timeout)
+        mounts.check(self.queue.path)
+        if not options.allow_root:
+            _refuse_root(self.queue.path)
+        self.node = node_name()
+        self.feeder = feeder_id(self.node, os.getuid())
+        self.lock_wait = self.queue.settings.lock_lease + BEYOND_LEASE
+        self.running: dict[Key, Running] = {}
+        self.unsettled: set[Key] = set()
+        self.journal = ""  #: the id of the runner's journal, part of each claim's token
+        self._runner: RunnerClient | None = None
+
+        state = stack.enter_context(LocalState(self.queue.local_state))
+        self._state_dir = state.path
+        one = Single(state.path, options.queue)
+        stack.callback(one.close)
+        log_path = _set_up_log(options, state.path)
+        self.queue.store.notify = LOG.warning
+        self.signals = Signals(ignore_hangup=options.background)
+        stack.callback(self.signals.close)
+        self.ear = Ear(state)
+        stack.callback(self.ear.close)
+        self.info = single.this_process(
+            options, node=self.node, since=clock.utc_text(), version=rq_py.__version__, log=log_path
+        )
+        one.tell(self.info)
+
+        _check_shell(self.queue)
+        jobs = environment.for_jobs(self.queue.settings.shell, self.queue.settings.login)
+        if jobs.warning:
+            LOG.warning("%s", jobs.warning)
+        self._environment = jobs
+        self.place = Place(
+            queue=self.queue.dir,
+            node=self.node,
+            program=options.program,
+            stream_umask=self.queue.settings.umask,
+            umask=jobs.umask,
+        )
+        self.leases = Leases(self.queue, self.feeder, self.lock_wait)
+        stack.callback(self.detach)
+        self.attach()
+        self.agree({})
+        self.leases.begin()
+        self.leases.introduce(self.runner)
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether there is a connection to a runner."""
+        return self._runner is not None
+
+    @property
+    def runner(self) -> RunnerClient:
+        """The connection to the runner. Raises RunnerGone while there is none."""
+        if self._runner is None:
+            raise RunnerGone("there is no connection to the runner")
+        return self._runner
+
+    def attach(self) -> None:
+        """Connect to this node's runner and start one where there is none. Raises RunnerError."""
+        self.detach()
+        self._runner = RunnerClient.connect_or_start(self._state_dir)
+
+    def detach(self) -> None:
+        """Let the runner go: it ends the ready shells, jobs run on."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def agree(self, exits: Mapping[Key, Exit]) -> None:
+        """Bring the database and the runner into agreement; ``running`` and ``unsettled`` are the result.
+
+        ``exits`` are those that only this process may still know. Raises RunnerError, LockTimeout, and
+        StorageError (also OutcomeUnknown): then it is to be done again.
+        """
+        hello = self.runner.hello(self._environment.shell, self._environment.variables)
+        agreed = reconcile(self.queue.store, self.feeder, self.queue.path, hello, exits)
+        for key in agreed.kill:
+            LOG.warning("job %d: its claim was lost, ending it", key.jid)
+            self.runner.kill(key, signal.SIGKILL)
+        self.runner.confirm(agreed.confirm)
+        self.journal = hello.journal
+        self.running, self.unsettled = agreed.running, agreed.unsettled
+        self.leases.introduce(self.runner)
+
+    def keep_leases(self) -> None:
+        """Renew this node's lease, and look after the others, where it is time. Raises RunnerGone."""
+        self.leases.keep(self._runner)
+
+    def sources(self) -> list[HasFileno]:
+        """Everything that may end the loop's wait."""
+        sources: list[HasFileno] = [self.signals, self.ear]
+        return sources if self._runner is None else [*sources, self._runner]
+
+    def finish(self, mode: Mode) -> None:
+        """Say goodbye after the loop ended in ``mode``; the lease is given up if nothing runs any more."""
+        if mode is Mode.LEAVING:
+            LOG.info("leaving, jobs run on")
+            return
+        try:
+            if self._runner is not None:
+                self._runner.drop()
+            with self.queue.store.read(timeout=LAST_LOOK) as tx:
+                left = claims.running_of(tx, self.feeder)
+            if not left:
+                self.leases.end()
+        except (RunnerError, StorageError, LockTimeout) as error:
+            LOG.warning("%s", error)
+        LOG.info("done")
+
+
+def _check_shell(queue: Queue) -> None:
+    shell = queue.settings.shell
+    if shutil.which(shell) is None:
+        raise FeederError(f"{shell}: no such shell on this node: install it, or mend {queue.dir.settings}")
+
+
+def _set_up_log(options: FeedOptions, state_dir: Path) -> str:
+    """Open the log; in the background it is never stderr and never grows without a limit."""
+    path = options.log or (str(state_dir / "feeder.log") if options.background else "")
+    size = options.log_size
+    if path and not size and not options.log_age:
+        size = DEFAULT_LOG_SIZE
+    log.set_up(path, age=options.log_age, size=size, verbosity=options.verbosity)
+    return path
+
+
+def _refuse_root(path: Path) -> None:
+    """Root must not run what others write: it would give them the machine. Raises FeederError."""
+    if os.geteuid() != 0:
+        return
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+    if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o022:
+        raise FeederError(
+            f"{path}: others can write this queue, and root would run their commands: feed it as another "
+            "user, or with --allow-root"
+        )

@@ -1,0 +1,129 @@
+"""The jobs that this feeder has claimed, by where they are, and what it has the runner do with them.
+
+A claimed job is in exactly one place: ``running`` (it was told to go), ``exits`` (it ended, and is not known
+to be in the database) or ``refused`` (it was not launched and is to be released).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from rq_py.claims import Verdict
+from rq_py.errors import ProtocolError, RunnerError, RunnerGone
+from rq_py.feeder import script
+from rq_py.feeder.leftovers import key_of
+from rq_py.feeder.log import LOG
+from rq_py.feeder.pace import Backoff
+from rq_py.job import Job
+from rq_py.runner.client import Exit, Key, Launch, RunnerClient, Running, Shell
+
+
+class Slots:
+    """Up to ``count`` running jobs. Every method that takes the runner may raise RunnerGone."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.running: dict[Key, bool] = {}  #: -> whether the job is restartable
+        self.exits: dict[Key, Exit] = {}
+        self.refused: dict[Key, Job] = {}
+        self.launching = Backoff()  #: after a refusal: a pause before more jobs are claimed
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may run."""
+        return max(self.count - len(self.running), 0)
+
+    @property
+    def has_work_for_the_database(self) -> bool:
+        """Whether something must be recorded: an exit, or a job to be released."""
+        return bool(self.exits or self.refused)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no claimed job is left here in any place."""
+        return not (self.running or self.exits or self.refused)
+
+    def holds(self, key: Key) -> bool:
+        """Whether this claim has a place here."""
+        return key in self.running or key in self.exits or key in self.refused
+
+    def adopt(self, running: Mapping[Key, Running]) -> None:
+        """Begin anew with what was agreed upon with the runner."""
+        self.running = {key: known.restartable for key, known in running.items()}
+        self.exits, self.refused = {}, {}
+
+    def collect(self, runner: RunnerClient) -> None:
+        """Take in the jobs that have ended."""
+        for ended in runner.take_exits():
+            self.running.pop(ended.key, None)
+            self.exits[ended.key] = ended
+
+    def shells(self, runner: RunnerClient) -> list[Shell]:
+        """As many ready shells as slots are free, or fewer."""
+        try:
+            return runner.ready(self.free)
+        except (RunnerGone, ProtocolError):
+            raise
+        except RunnerError as error:
+            self._cannot_launch(str(error))
+            return []
+
+    def launch(self, runner: RunnerClient, jobs: Sequence[Job], place: script.Place) -> None:
+        """Have claimed jobs told to go, after their claim was committed; what is refused must be released."""
+        if not jobs:
+            return
+        waiting = {key_of(job): job for job in jobs}
+        result = runner.launch(
+            [
+                Launch(job.pid or 0, key, job.restartable, script.for_launch(job, place))
+                for key, job in waiting.items()
+            ]
+        )
+        for key in result.launched:
+            job = waiting[key]
+            self.running[key] = job.restartable
+            LOG.info("job %d: launched as pid %s, attempt %d", job.jid, job.pid, job.attempt)
+        for key, why in result.failed:
+            self.refused[key] = waiting[key]
+            self._cannot_launch(f"job {key.jid}: {why}")
+        if not result.failed:
+            self.launching.worked()
+
+    def confirm(
+        self, runner: RunnerClient, verdicts: Sequence[tuple[Exit, Verdict]], stopped: Collection[Key]
+    ) -> None:
+        """Have the runner forget the exits that the database has, or has refused for good."""
+        for ended, verdict in verdicts:
+            how = (
+                f"signal {ended.signal}" if ended.exit_status is None else f"exit_status {ended.exit_status}"
+            )
+            if verdict is Verdict.LOST and ended.key not in stopped:
+                LOG.warning("job %d: %s, but its claim was lost: refused", ended.key.jid, how)
+                runner.kill(ended.key, signal.SIGKILL)  # what its shell may have left running
+            else:
+                LOG.info("job %d: %s after %.6f s", ended.key.jid, how, ended.elapsed)
+        if verdicts:
+            runner.confirm(ended.key for ended, _ in verdicts)
+        for ended, _ in verdicts:
+            self.exits.pop(ended.key, None)
+
+    def forget_refused(self, keys: Iterable[Key]) -> None:
+        """These claims were released."""
+        for key in keys:
+            self.refused.pop(key, None)
+
+    def end_lost_runs(self, runner: RunnerClient, mine: Collection[Key]) -> None:
+        """Kill the restartable jobs that run here but are not among the claims that the database has.
+
+        A job that is not restartable runs on: its exit is still welcome (``node_lost``).
+        """
+        for key, restartable in self.running.items():
+            if restartable and key not in mine:
+                LOG.warning("job %d: its claim was lost, ending it", key.jid)
+                runner.kill(key, signal.SIGKILL)
+
+    def _cannot_launch(self, why: str) -> None:
+        if not self.launching.failing:
+            LOG.error("cannot launch: %s; trying again", why)
+        self.launching.failed()
