@@ -1,0 +1,107 @@
+"""What every mode is given: the queue that was named, opened at its first use, and the lock timeout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rq_py.cli.modes import MODES
+from rq_py.errors import NotAQueue, UsageError
+
+if TYPE_CHECKING:
+    from rq_py.queue import Queue
+
+#: The environment variables that name a queue, as in rq; the first that is set and not empty counts.
+QUEUE_VARIABLES = ("RQ_Q", "RQ_QUEUE")
+
+
+class Context:
+    """The ``obj`` of the click context.
+
+    ``mode`` is the name of the mode, ``named`` the queue as the user named it, None where nobody did.
+    ``timeout`` is how long to wait for the queue lock, in seconds; None is for ever.
+    """
+
+    def __init__(self, mode: str, queue: str | None, environ: Mapping[str, str]) -> None:
+        self.mode = mode
+        self.timeout: float | None = None
+        self._argument = queue
+        variables = (environ.get(name) for name in QUEUE_VARIABLES)
+        self.named = queue or next((value for value in variables if value), None)
+        self._queue: Queue | None = None
+
+    def name_queue(self, path: str) -> None:
+        """Take the queue that an option names. Raises UsageError where the first argument names another."""
+        if self._argument is not None and self._argument != path:
+            raise UsageError(f"two queues are named: {self._argument} and, by --queue, {path}")
+        self.named = path
+
+    @property
+    def queue_path(self) -> Path:
+        """The directory of the queue: as it was named, or the user's own."""
+        if self.named is not None:
+            return Path(self.named)
+        from rq_py.queue import default_queue_path
+
+        return default_queue_path()
+
+    def queue(self) -> Queue:
+        """Open the queue, at the first call; the user's own is made where the mode makes it.
+
+        Raises NotAQueue, FormatTooNew, StorageError.
+        """
+        if self._queue is None:
+            self._queue = self._open()
+        return self._queue
+
+    def _open(self) -> Queue:
+        from rq_py.queue import Queue, open_default
+
+        if self.named is not None:
+            return Queue(self.named, timeout=self.timeout)
+        if MODES[self.mode].makes_default_queue:
+            return open_default(timeout=self.timeout)
+        path = self.queue_path
+        if not path.exists():
+            raise NotAQueue(
+                f"no queue is named and you have none of your own yet ({path}): say rqpy QUEUE {self.mode}, "
+                "or set RQ_Q"
+            )
+        return Queue(path, timeout=self.timeout)
+
+
+def shared_options() -> list[click.Parameter]:
+    """The options that every mode has; they act on the context, and no mode sees them."""
+    return [
+        click.Option(
+            ["--queue", "-Q", "queue_option"],
+            metavar="PATH",
+            expose_value=False,
+            is_eager=True,
+            callback=_take_queue,
+            help="The queue, where it is not the first argument.",
+        ),
+        click.Option(
+            ["--timeout", "timeout_option"],
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            expose_value=False,
+            callback=_take_timeout,
+            help="How long to wait for the queue lock (exit status 75 then); for ever unless given.",
+        ),
+    ]
+
+
+def _take_queue(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        if not value:
+            raise UsageError("--queue: the path is empty")
+        ctx.obj.name_queue(value)
+
+
+def _take_timeout(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
+    if value is not None:
+        ctx.obj.timeout = value

@@ -1,0 +1,42 @@
+"""The click group of all modes: a mode's module is imported when the mode is used, and no other."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from rq_py.cli.context import shared_options
+from rq_py.cli.modes import MODES, mode_named
+from rq_py.cli.optionwords import OptionWords, normalized
+
+
+class Modes(click.Group):
+    """All modes, under their names and abbreviations."""
+
+    def __init__(self) -> None:
+        settings = {
+            "help_option_names": ["-h", "--help"],
+            "token_normalize_func": normalized,
+            "max_content_width": 100,
+        }
+        super().__init__("rqpy", context_settings=settings)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the modes, as the overview orders them."""
+        return list(MODES)
+
+    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
+        """Import the module of a mode and return its command, with the options that every mode has."""
+        name = mode_named(cmd_name)
+        if name is None:
+            return None
+        command: click.Command = import_module(f"rq_py.cli.{name}").command
+        if not any(parameter.name == "queue_option" for parameter in command.params):
+            command.params.extend(shared_options())
+        return command
+
+    def options_of(self, mode: str) -> OptionWords:
+        """The options of a mode, as words of a command line."""
+        command = self.get_command(None, mode)
+        return OptionWords(command.params if command else [])

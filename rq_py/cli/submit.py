@@ -1,0 +1,158 @@
+"""``rqpy submit``: adds jobs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from rq_py.cli.commandwords import CommandTaking
+from rq_py.cli.context import Context
+from rq_py.cli.output import chosen_fields, listing_options, write_jobs
+from rq_py.cli.overrides import Overrides, current_directory, variables
+from rq_py.cli.printing import print_line
+from rq_py.errors import InputError, RqError, UsageError
+from rq_py.formats.jobspec import check_command
+from rq_py.job import JobSpec
+
+if TYPE_CHECKING:
+    from rq_py.staging import Source
+
+
+_EXAMPLES = """\b
+Examples:
+  $ rqpy q submit --priority 9 --tag nightly sort -u names.txt
+  $ printf '%s\\n' 'make all' 'make check' | rqpy q submit -
+"""
+
+
+@click.command(cls=CommandTaking, epilog=_EXAMPLES)
+@click.argument("words", nargs=-1, metavar="[--] [COMMAND...|-]")
+@click.option("--infile", "-i", metavar="FILE", help="Read commands or YAML from this file.")
+@click.option("--priority", "-p", type=int, help="Run before jobs of a lower priority; 0 unless given.")
+@click.option("--tag", "-t", help="A word of your own to find the jobs by.")
+@click.option("--runner", metavar="NODE", help="The only node that may run them.")
+@click.option("--restartable", is_flag=True, help="Run again when the node dies meanwhile.")
+@click.option(
+    "--stage", is_flag=True, help="Enter them as holding; nothing runs them until they are pending."
+)
+@click.option(
+    "--stdin", "-s", metavar="FILE|-", help="What each job reads from its stdin; - is this one's stdin."
+)
+@click.option("--data", metavar="PATH", help="A file or directory to copy into the queue for each job.")
+@click.option("--cwd", metavar="DIR", help="Where they start; the current directory unless given.")
+@click.option(
+    "--env", multiple=True, metavar="NAME[=VALUE]", help="A variable to hand over; may be repeated."
+)
+@click.option(
+    "--env-all", is_flag=True, help="Hand over the whole environment; who reads the queue can see it."
+)
+@click.option("--quiet", "-q", is_flag=True, help="Do not print the jobs.")
+@listing_options
+@click.pass_obj
+def command(
+    context: Context,
+    *,
+    words: Sequence[str],
+    infile: str | None,
+    priority: int | None,
+    tag: str | None,
+    runner: str | None,
+    restartable: bool,
+    stage: bool,
+    stdin: str | None,
+    data: str | None,
+    cwd: str | None,
+    env: Sequence[str],
+    env_all: bool,
+    quiet: bool,
+    output: str,
+    fields: Sequence[str],
+) -> None:
+    """Add jobs to the queue and print them, with their jids.
+
+    COMMAND is one job, its words joined by spaces and run by the queue's shell. Without it, or for -, jobs
+    are read from stdin: one command per line (blank lines and lines that begin with # are skipped), or,
+    behind a line ---, YAML as list prints it. Options override what YAML says. All jobs are added at once,
+    or none is.
+
+    Options stand before COMMAND. Behind its first word, what is no option of submit belongs to it (submit
+    ls -la); a long option of submit at the very end is still taken (submit cat --stdin=cat.in), and any
+    other is refused, because it could be meant for either. Behind -- every word is the command's.
+    """
+    shown_fields = chosen_fields(fields)
+    overrides = Overrides(
+        priority=priority,
+        tag=tag,
+        runner=runner,
+        restartable=restartable,
+        stage=stage,
+        cwd=None if cwd is None else os.path.abspath(cwd),
+        env=variables(env, env_all, os.environ),
+    )
+    reads_stdin = infile == "-" or (infile is None and list(words) in ([], ["-"]))
+    if reads_stdin and stdin == "-":
+        raise UsageError(
+            "stdin cannot be both the commands and what they read: give the command, or --infile"
+        )
+    if infile is not None and words:
+        raise UsageError("give either --infile or a command, not both")
+    submitted = context.queue().submit_many(
+        _specs(words, None if reads_stdin else infile, overrides),
+        stdin=_stdin_source(stdin),
+        data=None if data is None else Path(data),
+    )
+    if not quiet:
+        write_jobs(submitted, output, shown_fields)
+
+
+def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[JobSpec]:
+    """The jobs to submit. Raises InputError, and RqError where there is none."""
+    directory = overrides.cwd or current_directory()
+    if infile is not None:
+        try:
+            file = open(infile, "rb")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"{infile}: {error.strerror}") from error
+        with file:
+            yield from _read(file, infile, overrides, directory)
+    elif list(words) in ([], ["-"]):
+        stream = _stdin()
+        if stream.isatty():
+            print_line("reading commands from the terminal, one per line; end with Ctrl-D")
+        yield from _read(stream, "stdin", overrides, directory)
+    else:
+        text = " ".join(words)
+        check_command(text, "submit")
+        yield overrides.apply(JobSpec(text), directory)
+
+
+def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -> Iterator[JobSpec]:
+    """The jobs in ``stream``, with the options applied."""
+    from rq_py.formats.jobinput import read_jobs
+
+    jobs = read_jobs(stream, source)
+    first = next(jobs, None)
+    if first is None:
+        raise RqError(f"{source}: no commands, nothing was submitted")
+    for spec in chain((first,), jobs):
+        yield overrides.apply(spec, directory)
+
+
+def _stdin() -> BinaryIO:
+    """Standard input. Raises UsageError where it is closed."""
+    if sys.stdin is None:
+        raise UsageError("stdin is closed: give a command or --infile")
+    return sys.stdin.buffer
+
+
+def _stdin_source(stdin: str | None) -> Source | None:
+    """What ``--stdin`` names."""
+    if stdin is None:
+        return None
+    return _stdin() if stdin == "-" else Path(stdin)
