@@ -1,0 +1,79 @@
+"""The dead man's switch: ends the restartable jobs when no lease renewal was reported in time.
+
+Others may start those jobs again once the node's lease has run out, so they must be gone before that: at
+half of the lease they get SIGTERM, five seconds later, or at the lease's end if that is sooner, SIGKILL.
+On a machine that was frozen past the lease's end they get both the moment it wakes up.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Sequence
+
+from rq_py.runner.processes import Process, Tree, signal_trees
+
+#: Seconds between SIGTERM and SIGKILL, and between one SIGKILL and the next while something is left.
+GRACE_SECONDS = 5.0
+
+#: A poll's timeout stands still while the machine is suspended. So with a deadline ahead the loop looks at
+#: the clock this often, in seconds; the design allows a frozen node one second after it wakes up.
+LOOK_SECONDS = 0.5
+
+
+class DeadMan:
+    """Keeps the time of the last renewal, by CLOCK_BOOTTIME, and the trees that were told to end."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._lease = math.inf
+        self._renewed = 0.0
+        self._told: set[Process] = set()
+        self._ending: list[tuple[float, Sequence[Tree]]] = []  # with the time of the next SIGKILL
+
+    @property
+    def busy(self) -> bool:
+        """Whether something was told to end and may still be there."""
+        return bool(self._ending)
+
+    def renew(self, lease: float, at: float, now: float) -> None:
+        """Take note that the lease of ``lease`` seconds was renewed at ``at``, which is in the past.
+
+        Out of order, the later one counts.
+        """
+        self._renewed = max(self._renewed, min(at, now))
+        self._lease = lease
+
+    def overdue(self, now: float) -> bool:
+        """Tell whether half of the lease has passed since the last renewal; never before the first one."""
+        return now >= self._renewed + self._lease / 2
+
+    def next_deadline(self, now: float, *, any_restartable: bool) -> float:
+        """Return the ``boottime()`` at which ``tick`` has to be called next, or infinity."""
+        first = min((kill_at for kill_at, _ in self._ending), default=math.inf)
+        if any_restartable and not self.overdue(now):  # overdue ones were told to end by the last tick
+            first = min(first, self._renewed + self._lease / 2)
+        return first if first == math.inf else min(first, now + LOOK_SECONDS)
+
+    def tick(self, now: float, restartable: Callable[[], Sequence[Tree]]) -> None:
+        """End what has to end at ``now``; ``restartable`` returns the trees of the running restartable jobs.
+
+        Raises:
+            OSError: /proc cannot be read.
+
+        """
+        if self.overdue(now):
+            trees = restartable()
+            new = [tree for tree in trees if (tree.pid, tree.start) not in self._told]
+            self._told = {(tree.pid, tree.start) for tree in trees}
+            if new:
+                self._log(
+                    f"lease not renewed for {now - self._renewed:.1f} s: {len(new)} restartable jobs end"
+                )
+                signal_trees(new, signal.SIGTERM)
+                signal_trees(new, signal.SIGCONT)  # a stopped process does not act on SIGTERM
+                self._ending.append((min(now + GRACE_SECONDS, self._renewed + self._lease), new))
+        for due in [entry for entry in self._ending if entry[0] <= now]:
+            self._ending.remove(due)
+            if signal_trees(due[1], signal.SIGKILL):
+                self._ending.append((now + GRACE_SECONDS, due[1]))
