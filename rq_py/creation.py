@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rq_py import settings as settings_file
-from rq_py.errors import QueueExists, RqError, StorageError, UsageError
+from rq_py.errors import QueueExists, StorageError, UsageError
 from rq_py.locking import mounts
 from rq_py.locking.record import SIZE
 from rq_py.queuedir import Generation, QueueDir
@@ -18,6 +18,7 @@ from rq_py.store import migrate
 from rq_py.store.database import connect, storage_errors
 from rq_py.store.files import file_errors, sync_directory, write_new
 from rq_py.store.generation import Generations
+from rq_py.store.signals import signals_waiting
 
 
 def create(path: Path, *, group: str | None, public: bool, texts: Mapping[str, str]) -> None:
@@ -26,19 +27,20 @@ def create(path: Path, *, group: str | None, public: bool, texts: Mapping[str, s
     Raises QueueExists, UsageError, UnsafeMount, StorageError; there is nothing new then.
     """
     settings = _settings(group, public, texts)
-    if QueueDir(path).settings.exists():
-        raise QueueExists(f"{path}: is a queue already")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise QueueExists(f"{path}: exists and is not an empty directory: give another path")
-    if not path.parent.is_dir():
-        raise StorageError(f"{path.parent}: no such directory: make it first")
+    with file_errors(path):
+        if QueueDir(path).settings.exists():
+            raise QueueExists(f"{path}: is a queue already")
+        if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+            raise QueueExists(f"{path}: exists and is not an empty directory: give another path")
+        if not path.parent.is_dir():
+            raise StorageError(f"{path.parent}: no such directory: make it first")
     mounts.check(path.parent)
     draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        with file_errors(draft):
+        with signals_waiting(), file_errors(draft):
             _fill(QueueDir(draft), settings)
             _publish(draft, path)
-    except RqError:
+    except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
 
@@ -63,8 +65,8 @@ def _settings(group: str | None, public: bool, texts: Mapping[str, str]) -> Sett
         raise UsageError("--group and --public exclude each other")
     access = "group" if group is not None else "public" if public else "private"
     base = Settings(uuid=os.urandom(16).hex(), access=access, group=group or "")
-    if group is not None:
-        _gid(group)
+    if group is not None and _gid(group) not in {os.getegid(), *os.getgroups()} and os.geteuid() != 0:
+        raise UsageError(f"{group}: you are not a member of this group")
     return settings_file.from_texts(base, texts)
 
 
@@ -91,6 +93,7 @@ def _fill(directory: QueueDir, settings: Settings) -> None:
     _make_database(generation, settings)
     Generations(directory, settings).point_at(generation)
     sync_directory(generation.path)
+    sync_directory(directory.path)
 
 
 def _make_database(generation: Generation, settings: Settings) -> None:

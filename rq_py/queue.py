@@ -24,6 +24,7 @@ from rq_py.job import Job, JobSpec
 from rq_py.locking.owner import node_name
 from rq_py.queuedir import QueueDir, local_state_path
 from rq_py.selection import Selection, Selector
+from rq_py.store.files import file_errors
 from rq_py.store.rows import COLUMNS, jobs_of
 from rq_py.store.transaction import Store, Transaction
 from rq_py.submission import Submitted, submit
@@ -44,7 +45,9 @@ class Queue:
     def __init__(self, path: str | os.PathLike[str], *, timeout: float | None = None) -> None:
         """Open the queue at ``path``. Raises NotAQueue, FormatTooNew, StorageError."""
         given = Path(os.path.abspath(path))
-        if not given.exists():
+        with file_errors(given):
+            exists = given.exists()
+        if not exists:
             raise NotAQueue(f"{given}: no such directory, make a queue with: rqpy {path} create")
         self.dir = QueueDir(given)
         self.settings = settings_file.read(self.dir.settings)
@@ -162,7 +165,7 @@ class Queue:
         """What SQLite's integrity_check says of the database: ``ok``, or what is wrong with it."""
         with self.store.read() as tx:
             rows = tx.execute("PRAGMA integrity_check(10)").fetchall()
-        return "; ".join(str(row[0]) for row in rows)
+        return "; ".join(" ".join(str(row[0]).split()) for row in rows)
 
     def tidy(self) -> list[Path]:
         """Remove what killed processes left a day ago: old generations, staged files. Returns what."""

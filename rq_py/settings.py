@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -83,7 +84,7 @@ def _check(settings: Settings) -> None:
     # A lease shorter than a second would break a healthy holder; the comparison also refuses nan.
     for key, least in (("lock_lease", 1.0), ("node_lease", 2.0)):
         if not least <= getattr(settings, key) < float("inf"):
-            raise UsageError(f"{key}: {getattr(settings, key)} s is too short, the least is {least} s")
+            raise UsageError(f"{key}: {getattr(settings, key)} s will not do, the least is {least} s")
     try:
         emit(settings)
     except ValueError as error:
@@ -125,8 +126,9 @@ def read(path: Path) -> Settings:
         raise FormatTooNew(
             f"{path.parent}: has format {written_format}, this rqpy knows up to {FORMAT}: upgrade rqpy here"
         )
-    if not values.get("uuid"):
-        raise NotAQueue(f"{path}: has no uuid, so {path.parent} is not a queue")
+    # It becomes part of a path, so nothing else will do.
+    if not re.fullmatch(r"[0-9a-f]{32}", values.get("uuid", "")):
+        raise NotAQueue(f"{path}: has no uuid of 32 hex digits, so {path.parent} is not a queue")
     try:
         return from_texts(Settings(uuid=""), values)
     except UsageError as error:

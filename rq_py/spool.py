@@ -7,10 +7,14 @@ left behind whatever happens. Rows are JSON there: nothing is pickled.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO
 
-#: Rows that stay in memory; the rest goes to the file.
+from rq_py.errors import StorageError
+
+#: Rows, and characters of text in them, that stay in memory; the rest goes to the file.
 ROWS_IN_MEMORY = 4096
+TEXT_IN_MEMORY = 4 << 20
 _ROWS_PER_LINE = 64
 
 
@@ -22,19 +26,30 @@ class Spool:
         self._pending: list[Sequence[object]] = []
         self._file: IO[str] | None = None
         self._count = 0
+        self._text = 0
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def __len__(self) -> int:
         return self._count
 
     def append(self, row: Sequence[object]) -> None:
-        """Add a row. Raises OSError when the node-local disk is full."""
+        """Add a row. Raises StorageError when the node-local disk is full."""
         self._count += 1
-        if self._count <= ROWS_IN_MEMORY:
+        if not self._pending and self._file is None and self._fits(row):
             self._memory.append(row)
             return
         self._pending.append(row)
         if len(self._pending) == _ROWS_PER_LINE:
-            self._write_pending()
+            with _spool_errors():
+                self._write_pending()
+
+    def _fits(self, row: Sequence[object]) -> bool:
+        """Whether memory takes one row more."""
+        self._text += sum(len(value) for value in row if isinstance(value, str))
+        return self._count <= ROWS_IN_MEMORY and self._text <= TEXT_IN_MEMORY
 
     def _write_pending(self) -> None:
         """Send the pending rows to the file as one line."""
@@ -55,8 +70,20 @@ class Spool:
             return
         import json
 
-        if self._pending:
-            self._write_pending()
-        self._file.seek(0)
+        with _spool_errors():
+            if self._pending:
+                self._write_pending()
+            self._file.seek(0)
         for line in self._file:
             yield from json.loads(line)
+
+
+@contextmanager
+def _spool_errors() -> Iterator[None]:
+    """Turn an OSError inside into a StorageError of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"no room for a temporary file on this node: {error.strerror}: set TMPDIR"
+        ) from error

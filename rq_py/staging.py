@@ -7,6 +7,7 @@ never taken for a later job's.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -37,7 +38,9 @@ class Staging:
         self._settings = settings
         self._token = token
         self._staged: list[tuple[str, int, Path]] = []  # kind, position in the submit, where
+        self._adopted: list[tuple[Path, Path]] = []  # where it was staged, where it is now
         self._aside: list[Path] = []
+        self._shared_stdin = 0  # the position whose stdin others are linked to
 
     def add_stdin(self, position: int, source: Source) -> None:
         """Stage the stdin of the job at ``position``. Raises InputError, StorageError."""
@@ -47,28 +50,52 @@ class Staging:
         else:
             self._copy_stream(position, source)
 
-    def add_stdin_again(self, position: int, first: int) -> None:
-        """Give the job at ``position`` the same stdin as the one at ``first``, without a copy.
+    def add_stdin_again(self, position: int) -> None:
+        """Give the job at ``position`` the stdin of the one at position 0, if possible without a copy.
 
         A hard link is enough, because a job's stdin is replaced, never written in place.
         """
+        first = self._directory.staged("stdin", f"{self._token}.{self._shared_stdin}")
         path = self._new("stdin", position)
         with file_errors(path):
-            os.link(self._directory.staged("stdin", f"{self._token}.{first}"), path)
+            try:
+                os.link(first, path)
+            except OSError as error:
+                # A file has 65,000 links at most on ext4, and none on some file systems (link(2)).
+                if error.errno not in {errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}:
+                    raise
+            else:
+                return
+        with _open_input(first) as file:
+            self._write(path, lambda out: shutil.copyfileobj(file, out, 1 << 20))
+        self._shared_stdin = position
 
     def add_data(self, position: int, source: Path) -> None:
-        """Stage a copy of the file or directory ``source``; symlinks in it stay symlinks."""
+        """Stage a copy of the file or directory ``source``; symlinks in it stay symlinks.
+
+        Its files and directories get the queue's modes, so that whoever may feed can read them; what
+        is executable stays so. Raises InputError, StorageError.
+        """
         path = self._new("data", position)
         try:
             if source.is_dir():
+                if self._directory.path.resolve().is_relative_to(source.resolve()):
+                    raise InputError(f"{source}: holds the queue itself, so it cannot be data in it")
                 shutil.copytree(source, path, symlinks=True)
-                _sync_tree(path)
+                self._settle(path)
             else:
                 with _open_input(source) as file:
+                    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                        raise InputError(f"{source}: is neither a file nor a directory")
                     self._write(path, lambda out: shutil.copyfileobj(file, out, 1 << 20))
-                shutil.copymode(source, path)
-        except (OSError, shutil.Error) as error:
-            raise StorageError(f"{source}: cannot be copied as data: {error}") from error
+                    path.chmod(self._mode(os.fstat(file.fileno()).st_mode))
+        except shutil.Error as error:
+            # One tuple (source, copy, why) for each file that could not be copied.
+            name, _, why = error.args[0][0]
+            raise StorageError(f"{name}: cannot be copied as data: {why}") from error
+        except OSError as error:
+            where = error.filename or source
+            raise StorageError(f"{where}: cannot be copied as data: {error.strerror}") from error
 
     def add_copy(self, position: int, kind: str, reference: str) -> None:
         """Stage a copy of ``stdin/<jid>`` or ``data/<jid>`` of this very queue (``reference``)."""
@@ -85,6 +112,27 @@ class Staging:
             raise InputError(f"{path}: is no regular file")
         else:
             self.add_stdin(position, path)
+
+    def _mode(self, given: int) -> int:
+        """The queue's mode for a data file that had the mode ``given``: what was executable stays so."""
+        mode = self._settings.file_mode
+        return mode | (mode & 0o444) >> 2 if given & stat.S_IXUSR else mode
+
+    def _settle(self, root: Path) -> None:
+        """Give everything below ``root`` the queue's modes, and wait until it is on stable storage."""
+        for folder, _, names in os.walk(root):
+            os.chmod(folder, self._settings.directory_mode)
+            for name in names:
+                path = Path(folder, name)
+                if path.is_symlink():
+                    continue
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    os.fchmod(descriptor, self._mode(os.fstat(descriptor).st_mode))
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            sync_directory(Path(folder))
 
     def _new(self, kind: str, position: int) -> Path:
         """A new staged path, remembered."""
@@ -121,16 +169,25 @@ class Staging:
         with file_errors(self._directory.path):
             for kind, position, path in self._staged:
                 target = self._directory.path / kind / str(first_jid + position)
-                if target.is_dir() and not target.is_symlink():
-                    # Left by a killed submit; a directory cannot be renamed over.
+                if kind == "data" or (target.is_dir() and not target.is_symlink()):
+                    # Left by a killed submit; a directory cannot be renamed over, nor over a file.
                     aside = path.with_name(f"{path.name}.aside")
-                    os.rename(target, aside)
-                    self._aside.append(aside)
+                    with suppress(FileNotFoundError):
+                        os.rename(target, aside)
+                        self._aside.append(aside)
                 os.rename(path, target)
+                self._adopted.append((path, target))
                 beat()
             for kind in KINDS:
                 if self.has(kind):
                     sync_directory(self._directory.path / kind)
+
+    def take_back(self) -> None:
+        """Undo ``adopt``, under the queue lock, when the jobs will not be there."""
+        while self._adopted:
+            path, target = self._adopted.pop()
+            with suppress(OSError):
+                os.rename(target, path)
 
     def discard(self) -> None:
         """Remove what was staged and not adopted, and what was moved aside."""
@@ -167,18 +224,3 @@ def _open_input(path: Path) -> BinaryIO:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     return file
-
-
-def _sync_tree(root: Path) -> None:
-    """Wait until everything below ``root`` is on stable storage."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name)
-            if path.is_symlink() or not path.is_file():
-                continue
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        sync_directory(Path(folder))

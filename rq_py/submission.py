@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rq_py.clock import utc_text
-from rq_py.errors import InputError, OutcomeUnknown, StorageError
-from rq_py.job import MAX_COMMAND_BYTES, Job, JobSpec, State
+from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
+from rq_py.formats.jobspec import spec_from_mapping
+from rq_py.job import Job, JobSpec, State
 from rq_py.locking.owner import node_name
+from rq_py.queuedir import Generation
 from rq_py.spool import Spool
 from rq_py.store.transaction import Store, Transaction
 
@@ -98,7 +101,7 @@ def submit(
     spool = Spool()
     try:
         for position, spec in enumerate(specs):
-            check(spec)
+            check(spec, f"job {position + 1}")
             if stdin is not None or data is not None or spec.stdin or spec.data:
                 if staging is None:
                     from rq_py.staging import Staging  # most submits stage nothing
@@ -114,29 +117,28 @@ def submit(
             staging.discard()
 
 
-def check(spec: JobSpec) -> None:
-    """Raise InputError for a command that no shell could be given."""
-    if not spec.command.strip():
-        raise InputError("the command is empty")
-    if "\0" in spec.command:
-        raise InputError(f"command {spec.command[:40]!r}: holds a NUL byte")
-    try:
-        size = len(spec.command.encode())
-    except UnicodeEncodeError:
-        raise InputError(f"command {spec.command[:40]!r}: is not UTF-8") from None
-    if size > MAX_COMMAND_BYTES:
-        raise InputError(
-            f"command {spec.command[:40]!r}...: has {size} bytes, at most {MAX_COMMAND_BYTES} are possible: "
-            "put it into a script and submit that with --data"
-        )
-    if not -(2**63) <= spec.priority < 2**63:
-        raise InputError(f"priority {spec.priority}: must fit into 64 bits")
+def check(spec: JobSpec, where: str) -> None:
+    """Raise InputError, beginning with ``where``, for a job that cannot be stored or run."""
+    spec_from_mapping(
+        {
+            "command": spec.command,
+            "priority": spec.priority,
+            "tag": spec.tag,
+            "required_runner": spec.required_runner,
+            "restartable": spec.restartable,
+            "cwd": spec.cwd,
+            "env": spec.env,
+            "stdin": spec.stdin,
+            "data": spec.data,
+        },
+        where,
+    )
 
 
 def _stage(staging: Staging, position: int, spec: JobSpec, stdin: Source | None, data: Path | None) -> None:
     """Stage what the job at ``position`` is to have; what is given for all comes before its own."""
     if stdin is not None and position > 0:
-        staging.add_stdin_again(position, 0)
+        staging.add_stdin_again(position)
     elif stdin is not None:
         staging.add_stdin(position, stdin)
     elif spec.stdin:
@@ -163,8 +165,8 @@ def _row(spec: JobSpec, has_stdin: bool, has_data: bool) -> _Row:
         spec.stage,
         spec.cwd,
         env,
-        has_stdin or spec.stdin is not None,
-        has_data or spec.data is not None,
+        has_stdin or bool(spec.stdin),
+        has_data or bool(spec.data),
     )
 
 
@@ -173,23 +175,56 @@ def _insert(store: Store, spool: Spool, staging: Staging | None, token: str) -> 
     submitted, submitter = utc_text(), node_name()
     try:
         with store.write() as tx:
-            first_jid = _next_jid(tx)
-            if staging is not None:
-                staging.adopt(first_jid, tx.beat)
-            tx.executemany(_INSERT, _rows(spool, first_jid, submitted, submitter))
-            tx.execute(
-                "INSERT INTO submits (token, first_jid, count, submitted) VALUES (?, ?, ?, ?)",
-                (token, first_jid, len(spool), submitted),
-            )
-            oldest = datetime.now(UTC) - timedelta(hours=REMEMBERED_HOURS)
-            tx.execute("DELETE FROM submits WHERE submitted < ?", (utc_text(oldest.timestamp()),))
+            generation, first_jid = tx.generation, _next_jid(tx)
+            with _adopted(staging, first_jid, tx):
+                tx.executemany(_INSERT, _rows(spool, first_jid, submitted, submitter))
+                tx.execute(
+                    "INSERT INTO submits (token, first_jid, count, submitted) VALUES (?, ?, ?, ?)",
+                    (token, first_jid, len(spool), submitted),
+                )
+                oldest = datetime.now(UTC) - timedelta(hours=REMEMBERED_HOURS)
+                tx.execute("DELETE FROM submits WHERE submitted < ?", (utc_text(oldest.timestamp()),))
     except OutcomeUnknown as unknown:
-        with store.read() as tx:
-            row = tx.execute("SELECT first_jid FROM submits WHERE token = ?", (token,)).fetchone()
-        if row is None:
+        if not _was_submitted(store, token, unknown, staging, first_jid, generation):
             raise StorageError(f"nothing was submitted, submit again: {unknown}") from unknown
-        first_jid = row[0]
     return Submitted(spool, first_jid, submitted, submitter)
+
+
+@contextmanager
+def _adopted(staging: Staging | None, first_jid: int, tx: Transaction) -> Iterator[None]:
+    """Give the staged files to the jids from ``first_jid`` on, unless the block fails."""
+    if staging is None:
+        yield
+        return
+    try:
+        staging.adopt(first_jid, tx.beat)
+        yield
+    except BaseException:
+        staging.take_back()
+        raise
+
+
+def _was_submitted(  # noqa: PLR0917
+    store: Store,
+    token: str,
+    unknown: OutcomeUnknown,
+    staging: Staging | None,
+    first_jid: int,
+    generation: Generation,
+) -> bool:
+    """Ask the database by token. Raises OutcomeUnknown when it cannot be asked."""
+    try:
+        with store.read() as tx:
+            row = tx.execute("SELECT 1 FROM submits WHERE token = ?", (token,)).fetchone()
+            # Nobody else has been given these jids yet, or ever will be (store/successor.py).
+            is_ours = _next_jid(tx) <= first_jid or tx.generation != generation
+            if row is None and staging is not None and is_ours:
+                staging.take_back()
+    except RqError as error:
+        raise OutcomeUnknown(
+            f"the jobs may have been submitted or not, look before you submit again: {unknown}: {error}"
+        ) from error
+    return row is not None
 
 
 def _next_jid(tx: Transaction) -> int:

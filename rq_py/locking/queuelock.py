@@ -140,7 +140,7 @@ def _wait(  # noqa: PLR0917
             holder = Record.decode(watch.content or b"")
             who = f"held by {holder.owner}" if holder and holder.phase is not Phase.FREE else "held"
             raise LockTimeout(
-                f"{path}: {who}, not free within {timeout:g} s: try again, or give more --timeout"
+                f"{path}: {who}, not free within {timeout:.3g} s: try again, or give more --timeout"
             )
         if now >= next_look:
             watch.look()

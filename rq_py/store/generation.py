@@ -37,14 +37,16 @@ class Generations:
         """
         with file_errors(self._directory.path):
             number = self._hint()
+            missing: set[int] = set()
             while True:
                 generation = self._directory.generation(number)
                 try:
                     if not is_frozen(generation):
                         return generation
                 except FileNotFoundError:
-                    numbers = self._numbers()
-                    if not numbers or numbers == [number]:
+                    missing.add(number)
+                    numbers = [n for n in self._numbers() if n not in missing]
+                    if not numbers:
                         raise NotAQueue(f"{self._directory.path}: has no database") from None
                     # The hint was ahead of a restored copy, or its generation is already pruned.
                     number = min((n for n in numbers if n > number), default=numbers[0])

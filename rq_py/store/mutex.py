@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from rq_py.errors import LockTimeout
 
 
 class Mutex:
@@ -14,15 +18,19 @@ class Mutex:
         self._lock = threading.Lock()
         self._holder: int | None = None
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def held(self, timeout: float | None) -> Iterator[None]:
+        """Hold it. Raises LockTimeout after ``timeout`` seconds (None: never)."""
         if self._holder == threading.get_ident():
             raise RuntimeError("transactions of one queue do not nest")
-        self._lock.acquire()
+        if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+            raise LockTimeout(f"the queue is held by another thread of this process for {timeout:.3g} s")
         self._holder = threading.get_ident()
-
-    def __exit__(self, *_: object) -> None:
-        self._holder = None
-        self._lock.release()
+        try:
+            yield
+        finally:
+            self._holder = None
+            self._lock.release()
 
 
 _mutexes: dict[str, Mutex] = {}

@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
+import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +27,9 @@ from rq_py.store.files import file_errors, read_fresh, sync_directory, write_new
 
 #: Seconds between two comparisons of a copy with a database that is still being written.
 _COMPARE_PAUSE = 0.05
+
+#: The name of a staged file: a token, and the position of the job in its submit.
+_STAGED = re.compile(r"\.[0-9a-f]+\.([0-9]{1,18})")
 
 
 def _nothing(_step: str) -> None:
@@ -57,7 +62,7 @@ def make(
             # The mkdir changed the directory, so a "there is no db.N+1" that this client had cached is void.
             if not new.frozen.exists():
                 _copy(old, draft, settings.file_mode, at_step)
-                _complete(draft, new.number, token, settings.file_mode, directory.path)
+                _complete(draft, new.number, token, settings.file_mode, directory)
                 at_step("checked")
                 _publish(draft, new, token, directory.path)
                 at_step("published")
@@ -120,8 +125,9 @@ def _are_equal(source: Path, copy: Path) -> bool:
         return copy.stat().st_size == 0
 
 
-def _complete(draft: Generation, number: int, token: str, mode: int, queue: Path) -> None:
+def _complete(draft: Generation, number: int, token: str, mode: int, directory: QueueDir) -> None:
     """Open the copy, which rolls a half-done transaction back, check it and give it its own files."""
+    queue = directory.path
     with storage_errors(draft.database):
         connection = connect(draft.database)
         try:
@@ -130,16 +136,41 @@ def _complete(draft: Generation, number: int, token: str, mode: int, queue: Path
             # An old schema is none of our business here; a newer one may need more than this copy.
             check_version(connection, queue, may_be_old=True)
             connection.execute("UPDATE generation SET number = ?, maker = ?", (number, token))
+            _skip_jids(connection, directory)
             connection.execute("COMMIT")
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         finally:
             connection.close()
     if verdict != "ok":
-        raise StorageError(f"{queue}: the database of generation {number - 1} is corrupt: {verdict}")
+        raise StorageError(
+            f"{queue}: the database of generation {number - 1} is corrupt: {' '.join(verdict.split())}"
+        )
     write_new(draft.lock, b"\n" * SIZE, mode)
     write_new(draft.maker, f"{token}\n".encode(), mode)
     write_new(draft.frozen, b"", mode)
     sync_directory(draft.path)
+
+
+def _skip_jids(connection: sqlite3.Connection, directory: QueueDir) -> None:
+    """Never give out a jid to which a submit in the old generation may still rename its stdin or data.
+
+    Nothing fences those renames: a holder that wakes up late would give its stdin to somebody else's job.
+    What it has staged it staged before it took the lock, so it can be seen here.
+    """
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+    last = row[0] if row else 0
+    highest = last
+    for kind in ("stdin", "data"):
+        sync_directory(directory.path / kind)
+        for name in os.listdir(directory.path / kind):
+            if name.isdecimal():
+                highest = max(highest, int(name))
+            elif staged := _STAGED.fullmatch(name):
+                highest = max(highest, last + 1 + int(staged[1]))
+    if highest > last and row:
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'jobs'", (highest,))
+    elif highest > last:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (highest,))
 
 
 def _publish(draft: Generation, new: Generation, token: str, queue: Path) -> None:

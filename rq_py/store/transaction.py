@@ -7,7 +7,6 @@ YAML, no fork, no waiting for input, the runner or a pager.
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import sys
 import time
@@ -30,13 +29,13 @@ from rq_py.store.files import file_errors
 from rq_py.store.generation import Generations, is_frozen
 from rq_py.store.journal import JournalLock
 from rq_py.store.mutex import mutex_of
+from rq_py.store.signals import signals_waiting
 
 Parameters = Sequence[object] | dict[str, object]
 
-#: Signals that wait while a transaction is open: each would leave the lock held or the work half done.
-_WAITING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
 #: Seconds to wait when a program other than rqpy holds the database.
 _BUSY_PAUSE = 0.1
+_FOREIGN_HOLDER = "a program other than rqpy held the database"
 
 
 def _tell_user(line: str) -> None:
@@ -125,7 +124,8 @@ class Store:
         The journal is opened because a bare stat may come from the client's cache; closing the
         *database* instead would drop this process's locks on it. Raises StorageError.
         """
-        with file_errors(self.directory.path):
+        # The mutex, because closing the journal drops the lock that another thread's transaction has on it.
+        with self._mutex.held(self.timeout), file_errors(self.directory.path):
             # A new generation is noticed by the next full transaction, within the feeder's 30 s.
             generation = self._seen or self.generations.current()
             descriptor = os.open(generation.journal, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -133,7 +133,8 @@ class Store:
                 status = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
-        return generation.number, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+        # Not the ctime: under root SQLite calls fchown(2) on the journal whenever it looks at it.
+        return generation.number, status.st_ino, status.st_mtime_ns, status.st_size
 
     @contextmanager
     def _session(
@@ -143,10 +144,10 @@ class Store:
         timeout = self.timeout if timeout is None else timeout
         deadline = None if timeout is None else boottime() + timeout
         busy_since: float | None = None
-        with self._mutex:
+        with self._mutex.held(timeout):
             while True:
                 generation, lock = self._lock(deadline)
-                with _signals_waiting(), closing(lock):
+                with signals_waiting(), closing(lock):
                     try:
                         connection, journal_lock = self._begin(
                             generation, lock, writing=writing, may_be_old=may_be_old
@@ -240,8 +241,12 @@ class Store:
                 raise
 
     def _commit(self, connection: sqlite3.Connection, generation: Generation, lock: HeldLock) -> None:
-        """COMMIT, waiting for a program other than rqpy that reads; raises Busy, OutcomeUnknown."""
+        """COMMIT, waiting for a program other than rqpy that reads. Raises Busy, OutcomeUnknown.
+
+        After Busy nothing is committed, and the next transaction has a generation without that program.
+        """
         begun = boottime()
+        is_said = False
         while True:
             try:
                 connection.execute("COMMIT")
@@ -250,7 +255,11 @@ class Store:
                     raise OutcomeUnknown(f"{generation.database}: COMMIT failed: {error}") from error
                 if boottime() - begun > self.settings.lock_lease:
                     _roll_back(connection)
-                    raise  # storage_errors makes it Busy: nothing was committed
+                    self._supersede(generation, _FOREIGN_HOLDER)
+                    raise  # storage_errors makes it Busy
+                if not is_said:
+                    self.notify(f"{generation.database}: another program reads it: waiting to commit")
+                    is_said = True
                 lock.beat()
                 time.sleep(_BUSY_PAUSE)
             else:
@@ -265,12 +274,15 @@ class Store:
             return None
         now = boottime()
         if busy_since is not None and now - busy_since >= self.settings.lock_lease:
-            self._supersede(generation, "a program other than rqpy held the database")
+            self._supersede(generation, _FOREIGN_HOLDER)
             return None
         if deadline is not None and now >= deadline:
             raise refusal
+        if busy_since is None:
+            self.notify(f"{refusal}; waiting")
+            busy_since = now
         time.sleep(_BUSY_PAUSE)
-        return busy_since if busy_since is not None else now
+        return busy_since
 
     def _supersede(self, generation: Generation, why: str) -> None:
         """Make the next generation, or say why this process cannot."""
@@ -295,13 +307,3 @@ def _roll_back(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _signals_waiting() -> Iterator[None]:
-    """Let the signals that would leave work half done wait until the block is left."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITING_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

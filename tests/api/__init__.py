@@ -1,0 +1,1 @@
+"""Tests of the Python API: claims, submission, staging, creation, status, settings."""

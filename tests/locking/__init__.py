@@ -1,0 +1,1 @@
+"""Tests of the queue lock, its records, leases, looks and mounts."""

@@ -1,0 +1,1 @@
+"""Tests of the store: transactions, kills, generations, schema. Real SQLite, real processes."""

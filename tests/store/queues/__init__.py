@@ -1,0 +1,5 @@
+"""Queues of every format that was ever released, as archives, and how they were made.
+
+``python -m tests.store.queues`` writes the one of the present format. It is made once, before the first
+release with that format, and never again: a queue of somebody's is not made again either.
+"""

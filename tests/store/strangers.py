@@ -1,0 +1,27 @@
+"""Programs that run as another user: all is loaded before, as Python itself may be out of their reach."""
+
+from __future__ import annotations
+
+#: To be put before a program; then ``become(uid, gid)``.
+PRELUDE = """
+import tempfile
+def become(uid, gid):
+    # Uses everything once, so that all is imported, codecs too.
+    with tempfile.TemporaryDirectory() as folder:
+        warm = Queue.create(folder + "/q")
+        warm.submit("true", stdin=b"x")
+        os.mkdir(folder + "/tree")
+        warm.submit("true", data=folder + "/tree")
+        warm.store.generations.supersede(warm.store.generations.current(), "a test")
+        warm.submit("true")
+        list(warm.jobs())
+        warm.status()
+        try:
+            Queue(folder + "/nothing")
+        except RqError:
+            pass
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    os.umask(0o077)
+"""
