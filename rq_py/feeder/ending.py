@@ -7,11 +7,13 @@ from collections.abc import Collection
 from enum import Enum
 
 from rq_py.feeder.log import LOG
-from rq_py.runner.client import Key, RunnerClient
+from rq_py.runner.client import Exit, Key, RunnerClient
 from rq_py.runner.identity import boottime
 
 #: Seconds after KILL until a stop gives jobs up that do not end: they sleep in the kernel.
 GIVE_UP_SECONDS = 10.0
+#: Seconds between two looks whether what a stopped job has left is gone.
+LOOK_SECONDS = 0.1
 
 
 class Mode(Enum):
@@ -39,10 +41,13 @@ class Ending:
     def __init__(self, grace: float) -> None:
         self.mode = Mode.FEEDING
         self.stopped: set[Key] = set()  #: jobs that a stop has reached: they are buried, not finished
+        self.lingering: dict[Key, Exit] = {}  #: of those, the ones whose shell has ended, but not their tree
         self.at = float("inf")  #: when the stop goes on (CLOCK_BOOTTIME)
         self.give_up_at = float("inf")  #: when a stop ends whatever is left (CLOCK_BOOTTIME)
         self._grace = grace
-        self._signals = [(signal.SIGTERM, grace), (signal.SIGKILL, 0.0)]
+        self._signals = [signal.SIGTERM, signal.SIGKILL]
+        self._signal_at = float("inf")
+        self._gone: set[Key] = set()
 
     @property
     def has_given_up(self) -> bool:
@@ -56,19 +61,37 @@ class Ending:
             return
         self.mode = mode
         if mode is Mode.STOPPING:
-            seconds = self._grace if grace is None else grace
-            self._signals[0] = (signal.SIGTERM, seconds)
-            self.at = boottime()
-            self.give_up_at = self.at + seconds + GIVE_UP_SECONDS
+            self._grace = self._grace if grace is None else grace
+            self.at = self._signal_at = boottime()
+            self.give_up_at = self.at + self._grace + GIVE_UP_SECONDS
         LOG.info("%s: %d running", mode.value, running)
 
-    def pursue(self, runner: RunnerClient, running: Collection[Key]) -> None:
-        """Send the next signal of a stop to all of ``running`` when it is time. Raises RunnerGone."""
-        if self.mode is not Mode.STOPPING or not self._signals or boottime() < self.at:
-            return
-        signum, seconds = self._signals.pop(0)
-        for key in running:
-            # A job of which nothing was reached has just ended by itself: its exit counts.
-            if runner.kill(key, signum):
-                self.stopped.add(key)
-        self.at = boottime() + seconds if self._signals else self.give_up_at
+    def hold(self, exits: dict[Key, Exit]) -> None:
+        """Take out of ``exits`` the jobs that were stopped: their shell is gone, their children may not be.
+
+        A shell dies of TERM at once, while the program that it was running may need its grace.
+        """
+        for key in self.stopped & exits.keys() - self._gone:
+            self.lingering[key] = exits.pop(key)
+            self.at = boottime()
+
+    def pursue(self, runner: RunnerClient, running: Collection[Key]) -> dict[Key, Exit]:
+        """Go on with a stop: signal all that is left when it is time, and say which jobs are gone now.
+
+        Raises RunnerGone.
+        """
+        if boottime() < self.at:
+            return {}
+        if self._signals and boottime() >= self._signal_at:
+            signum = self._signals.pop(0)
+            # A running job of which nothing was reached has just ended by itself: its exit counts.
+            self.stopped |= {key for key in running if runner.kill(key, signum)}
+            for key in self.lingering:
+                runner.kill(key, signum)
+            self._signal_at = boottime() + self._grace if self._signals else float("inf")
+        # CONT, because it changes nothing for a process that runs: the answer says how many there are.
+        gone = {key: ended for key, ended in self.lingering.items() if not runner.kill(key, signal.SIGCONT)}
+        self._gone |= gone.keys()
+        self.lingering = {key: ended for key, ended in self.lingering.items() if key not in gone}
+        self.at = min(self._signal_at, boottime() + LOOK_SECONDS if self.lingering else float("inf"))
+        return gone

@@ -57,14 +57,14 @@ class Feeder:
         while not self._is_over():
             try:
                 if self._session.is_attached or self._reattach():
-                    self._slots.collect(self._session.runner)
+                    self._collect()
                     self._tick_where_due()
-                    self._ending.pursue(self._session.runner, self._slots.running)
+                    self._slots.exits |= self._ending.pursue(self._session.runner, self._slots.running)
                 self._session.keep_leases()
                 if self._session.is_attached:
                     # The answers to the requests above may have brought exits along: nothing would end the
                     # wait for those.
-                    self._slots.collect(self._session.runner)
+                    self._collect()
             except RunnerError as error:
                 LOG.warning("%s", error)
                 self._attaching.failed()
@@ -89,7 +89,7 @@ class Feeder:
             jobs = self._claim(tx, shells)
             mine = claims.running_of(tx, self._session.feeder) if looks_around else []
             others = claims.feeders_with_running(tx) if looks_around else []
-            testpoint.reached("claimed")
+            testpoint.reached("recorded" if exits else "claimed")
         # Leaving the block has committed, and has seen that the generation still lives.
         testpoint.reached("committed")
         self._slots.forget_refused(key_of(job) for job in refused)
@@ -101,6 +101,10 @@ class Feeder:
             self._full_tick.done()
             self._session.leases.watch(others)
             self._slots.end_lost_runs(self._session.runner, {key_of(job) for job in mine})
+
+    def _collect(self) -> None:
+        self._slots.collect(self._session.runner)
+        self._ending.hold(self._slots.exits)
 
     def _claim(self, tx: Transaction, shells: list[Shell]) -> list[Job]:
         if not shells:
@@ -232,7 +236,7 @@ class Feeder:
     def _is_over(self) -> bool:
         if self._ending.mode is Mode.LEAVING or self._ending.has_given_up:
             return True
-        if self._doubtful or not self._slots.is_empty:
+        if self._doubtful or self._ending.lingering or not self._slots.is_empty:
             return False
         return self._ending.mode is not Mode.FEEDING or (self._options.until_empty and self._found_all)
 

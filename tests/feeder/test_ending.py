@@ -68,6 +68,22 @@ def test_stop_ends_whole_trees_and_returns_when_all_is_gone(
     assert all(has_ended(pid) for pid in pids)
 
 
+def test_a_program_has_its_grace_though_its_shell_has_died(
+    queue: Queue, feed: Feed, rqpy: Rqpy, tmp_path: Path
+) -> None:
+    saves = f"trap 'sleep 0.5; echo saved > {tmp_path}/saved; exit' TERM; while :; do sleep 0.05; done"
+    queue.submit(f'bash -c "{saves}" & echo $! > {tmp_path}/saver; wait; true')
+    queue.submit(
+        f"bash -c \"trap '' TERM; while :; do sleep 1; done\" & echo $! > {tmp_path}/deaf; wait; true"
+    )
+    feed("--max-feed", "2")
+    pids = [number_in(tmp_path / name) for name in ("saver", "deaf")]
+    rqpy("stop", "--grace", "2", queue=queue.path, check=True)
+    assert (tmp_path / "saved").read_text() == "saved\n"
+    assert all(has_ended(pid) for pid in pids)
+    assert [job.state for job in queue.jobs()] == [State.DEAD] * 2
+
+
 def test_a_job_that_had_ended_before_the_stop_is_finished(queue: Queue, feed: Feed, rqpy: Rqpy) -> None:
     queue.submit("exit 7")
     feed()

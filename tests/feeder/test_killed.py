@@ -142,6 +142,17 @@ def test_killed_before_the_commit_nothing_has_happened(queue: Queue, feed: Feed,
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
+def test_killed_before_an_exit_was_committed_it_is_not_forgotten(
+    queue: Queue, feed: Feed, tmp_path: Path
+) -> None:
+    queue.submit("exit 3")
+    stopped = Stopped(feed, tmp_path, "recorded")
+    stopped.feeder.kill()
+    assert queue.job(1).state is State.RUNNING
+    assert feed("--until-empty").ends() == 0
+    assert (queue.job(1).state, queue.job(1).exit_status, queue.job(1).attempt) == (State.FINISHED, 3, 1)
+
+
 def test_killed_after_the_launch_the_job_runs_once(queue: Queue, feed: Feed, tmp_path: Path) -> None:
     queue.submit(f"echo ran >> {tmp_path}/ran")
     stopped = Stopped(feed, tmp_path, "launched")
