@@ -65,7 +65,7 @@ class Generations:
     def _numbers(self) -> list[int]:
         """The numbers of the generations that exist, ascending."""
         names = os.listdir(self._directory.path)
-        return sorted(int(name[3:]) for name in names if name.startswith("db.") and name[3:].isdigit())
+        return sorted(int(name[3:]) for name in names if name.startswith("db.") and name[3:].isdecimal())
 
     def supersede(self, old: Generation, why: str) -> Generation:
         """Freeze ``old`` and return the generation after it, whoever made it. Raises StorageError.
@@ -104,7 +104,7 @@ class Generations:
             now = server_time(self._directory.path)
             for entry in sorted(self._directory.path.glob("db.*")):
                 number = entry.name[3:]
-                is_old = number.isdigit() and int(number) < current
+                is_old = number.isdecimal() and int(number) < current
                 mark = entry / "frozen" if is_old else entry
                 if not (is_old or number.startswith("tmp.")) or not mark.exists():
                     continue

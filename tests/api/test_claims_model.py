@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rq_py import Job, JobSpec, Queue, State
 from rq_py.claims import Outcome, Verdict, bury, claim, finish, release, running_of
@@ -94,16 +94,22 @@ class Claims(RuleBasedStateMachine):
             assert job.started
             self.handles.append((job.jid, job.attempt, job.token))
 
-    @rule(
-        which=st.integers(0, 8),
-        wrong=st.sampled_from(["", "", "", "attempt", "token", "jid"]),
-        verb=st.integers(0, 2),
-    )
-    def end(self, which: int, wrong: str, verb: int) -> None:
+    @rule()
+    def no_wrong_guard_changes_anything(self) -> None:
+        with self.queue.store.write() as tx:
+            for jid, row in self.model.items():
+                if row.state is not State.RUNNING:
+                    continue
+                wrong = [(jid, row.attempt + 1, row.token), (jid, row.attempt - 1, row.token)]
+                wrong += [(jid, row.attempt, row.token + "x"), (jid, row.attempt, ""), (10_000, 1, row.token)]
+                for verb in (self._finish, self._release, self._bury):
+                    for guard in wrong:
+                        assert verb(tx, *guard) is Verdict.LOST
+
+    @precondition(lambda self: len(self.handles) > 1)
+    @rule(which=st.integers(0, 8), verb=st.integers(0, 2))
+    def end(self, which: int, verb: int) -> None:
         jid, attempt, token = self.handles[-1 - which % len(self.handles)]
-        attempt += wrong == "attempt"
-        token += "x" if wrong == "token" else ""
-        jid += 10_000 if wrong == "jid" else 0
         self.verb = ("finish", "release", "bury")[verb]
         with self.queue.store.write() as tx:
             verdict = getattr(self, f"_{self.verb}")(tx, jid, attempt, token)
@@ -164,7 +170,7 @@ class Claims(RuleBasedStateMachine):
 
 Claims.TestCase.settings = settings(
     max_examples=15,
-    stateful_step_count=25,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -177,8 +177,9 @@ def test_a_signal_waits_until_the_transaction_is_over(queue: Queue, signum: sign
 def test_a_terminal_stop_waits_until_the_transaction_is_over(queue: Queue) -> None:
     # A process group that no shell controls is orphaned, and the kernel ignores SIGTSTP there: so look
     # at the mask, and not at whether it stops.
-    with child(HOLDER, queue.path) as holder:
+    with child("hear()" + HOLDER, queue.path) as holder:
         assert not is_blocked(holder.pid, signal.SIGTSTP)
+        holder.tell()
         holder.expect("holding")
         assert is_blocked(holder.pid, signal.SIGTSTP)
         holder.tell()
