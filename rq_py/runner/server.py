@@ -9,7 +9,6 @@ import selectors
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Callable
 
 from rq_py.errors import ProtocolError, RunnerGone
@@ -126,6 +125,8 @@ class Server:
             self._flush()  # the answer, as far as it can be sent at once
             self._disconnect(f"the feeder is disconnected: {error}")
         except Exception:  # noqa: BLE001 - a bug costs the feeder's connection, but never the jobs
+            import traceback  # 1 MB that the runner needs only here
+
             self._disconnect(f"the feeder is disconnected after an error of ours:\n{traceback.format_exc()}")
 
     def _disconnect(self, why: str | None = None) -> None:

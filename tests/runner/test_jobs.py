@@ -103,9 +103,12 @@ def test_kill_reaches_the_whole_tree_and_nothing_is_left(runner: RunnerUnderTest
     assert runner.feeder.kill(Key(99, 1, "unknown"), signal.SIGKILL) == 0
 
 
-def test_what_outlives_a_killed_shell_can_be_killed_until_it_is_confirmed(runner: RunnerUnderTest) -> None:
-    key = runner.launch("setsid sh -c \"trap '' TERM; while :; do sleep 1; done\" & wait")
-    wait_until(lambda: runner.feeder.kill(key, signal.SIGCONT) >= 2)
+def test_what_outlives_a_killed_shell_can_be_killed_until_it_is_confirmed(
+    runner: RunnerUnderTest, tmp_path: Path
+) -> None:
+    deaf = tmp_path / "deaf"
+    key = runner.launch(f"setsid sh -c \"trap '' TERM; : >'{deaf}'; while :; do sleep 1; done\" & wait")
+    wait_until(deaf.exists)
     runner.feeder.kill(key, signal.SIGTERM)
     runner.wait_exits()
     assert runner.feeder.kill(key, signal.SIGKILL) >= 1
@@ -140,15 +143,15 @@ def test_a_program_that_is_no_shell_is_reported_and_not_started_for_ever(runner:
 
 
 def test_neither_zombies_nor_descriptors_pile_up(runner: RunnerUnderTest) -> None:
-    def settled() -> int:
-        """Wait until the runner's children are the two ready shells that it keeps, and count descriptors."""
-        children = Path(f"/proc/{runner.pid}/task/{runner.pid}/children")
-        wait_until(lambda: len(children.read_text().split()) == 2)
-        runner.feeder.running()  # it answers, so it is not in the middle of starting one
-        return runner.open_fds()
+    children = Path(f"/proc/{runner.pid}/task/{runner.pid}/children")
+
+    def only_ready_shells() -> bool:
+        return len(children.read_text().split()) == 2
 
     runner.run(":")
-    before = settled()
+    wait_until(only_ready_shells)
+    runner.feeder.running()  # it answers, so it is not in the middle of starting one
+    before = runner.open_fds()
     for _ in range(500):
         runner.feeder.confirm([runner.run("(:) & :").key])
-    assert settled() == before
+    wait_until(lambda: only_ready_shells() and runner.open_fds() == before)
