@@ -6,9 +6,9 @@ started as ``python -m rq_py.runner``, loads neither sqlite3 nor any third-party
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # as type checkers know it; the module typing would cost the runner a megabyte
 
 if TYPE_CHECKING:
     from rq_py.errors import RqError

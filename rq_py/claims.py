@@ -77,7 +77,8 @@ _BACK_TO_PENDING = """
 """
 
 _BURY = """
-    UPDATE jobs SET state = 'dead', finished = :now, reason = :reason
+    UPDATE jobs SET state = 'dead', finished = :now, reason = :reason,
+        elapsed = round(max(julianday(:now) - julianday(started), 0) * 86400, 3)
     WHERE jid = :jid AND state = 'running' AND attempt = :attempt AND token = :token AND restartable = 0
 """
 
@@ -139,7 +140,8 @@ def bury(tx: Transaction, jid: int, attempt: int, token: str, *, reason: Reason,
     """End an attempt that will not report: restartable jobs become pending, others dead.
 
     The caller has made sure that nothing of the attempt runs any more, or that the runner's dead man's
-    switch has ended it.
+    switch has ended it. ``elapsed`` becomes the time from the claim until now, for people: nobody knows
+    when it really ended, and after a lost node it is the difference of two clocks.
     """
     values = {"jid": jid, "attempt": attempt, "token": token, "reason": reason, "now": now}
     if tx.execute(_BURY, values).rowcount == 1:

@@ -1,4 +1,4 @@
-"""Making a queue: everything under a temporary name, then one rename, so that it is whole or not there."""
+"""Making a queue so that it is whole or not there: one rename, or ``queue.yml`` last, comes at the end."""
 
 from __future__ import annotations
 
@@ -34,15 +34,46 @@ def create(path: Path, *, group: str | None, public: bool, texts: Mapping[str, s
             raise QueueExists(f"{path}: exists and is not an empty directory: give another path")
         if not path.parent.is_dir():
             raise StorageError(f"{path.parent}: no such directory: make it first")
-    mounts.check(path.parent)
+    if path.exists():
+        mounts.check(path)
+        _create_in_place(path, settings)
+    else:
+        mounts.check(path.parent)
+        _create_by_rename(path, settings)
+
+
+def _create_by_rename(path: Path, settings: Settings) -> None:
+    """Make the queue beside ``path``, then rename it."""
     draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         with signals_waiting(), file_errors(draft):
+            draft.mkdir()
             _fill(QueueDir(draft), settings)
             _publish(draft, path)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def _create_in_place(path: Path, settings: Settings) -> None:
+    """Make the queue in an empty directory: it may be a mount point, or lie where only it is the user's.
+
+    ``queue.yml`` comes last, so until then it is no queue.
+    """
+    with signals_waiting(), file_errors(path):
+        try:
+            QueueDir(path).generation(1).path.mkdir()  # of several at once, one goes on
+        except FileExistsError:
+            raise QueueExists(f"{path}: somebody else makes a queue there") from None
+        try:
+            _fill(QueueDir(path), settings)
+        except BaseException:
+            for entry in path.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+            raise
 
 
 def create_default(path: Path) -> None:
@@ -85,14 +116,14 @@ def _fill(directory: QueueDir, settings: Settings) -> None:
     gid = _gid(settings.group) if settings.group else -1
     generation = directory.generation(1)
     for folder in (directory.path, *directory.folders, generation.path):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         # chown first: it clears the setgid bit that the mode sets (chown(2)).
         os.chown(folder, -1, gid)
         folder.chmod(settings.directory_mode)
-    settings_file.write(directory.settings, settings)
     _make_database(generation, settings)
     Generations(directory, settings).point_at(generation)
     sync_directory(generation.path)
+    settings_file.write(directory.settings, settings)
     sync_directory(directory.path)
 
 
@@ -116,7 +147,7 @@ def _make_database(generation: Generation, settings: Settings) -> None:
 
 
 def _publish(draft: Path, path: Path) -> None:
-    """Rename the whole queue into place; over an empty directory too (rename(2))."""
+    """Rename the whole queue into place."""
     try:
         os.rename(draft, path)
     except OSError as error:

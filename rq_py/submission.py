@@ -21,8 +21,14 @@ from rq_py.store.transaction import Store, Transaction
 if TYPE_CHECKING:
     from rq_py.staging import Source, Staging
 
-#: For how long a submit is remembered by its token, hours.
-REMEMBERED_HOURS = 24
+#: For how long a submit is remembered by its token, hours; the newest ones in any case, because the hours
+#: are by the clocks of two nodes.
+REMEMBERED_HOURS, ALWAYS_REMEMBERED = 24, 1000
+
+_FORGET = """
+    DELETE FROM submits WHERE submitted < ?
+        AND first_jid < (SELECT first_jid FROM submits ORDER BY first_jid DESC LIMIT 1 OFFSET ?)
+"""
 
 _INSERT = """
     INSERT INTO jobs (jid, priority, state, submitted, submitter, required_runner, has_stdin, has_data,
@@ -183,7 +189,7 @@ def _insert(store: Store, spool: Spool, staging: Staging | None, token: str) -> 
                     (token, first_jid, len(spool), submitted),
                 )
                 oldest = datetime.now(UTC) - timedelta(hours=REMEMBERED_HOURS)
-                tx.execute("DELETE FROM submits WHERE submitted < ?", (utc_text(oldest.timestamp()),))
+                tx.execute(_FORGET, (utc_text(oldest.timestamp()), ALWAYS_REMEMBERED))
     except OutcomeUnknown as unknown:
         if not _was_submitted(store, token, unknown, staging, first_jid, generation):
             raise StorageError(f"nothing was submitted, submit again: {unknown}") from unknown

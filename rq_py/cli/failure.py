@@ -70,10 +70,6 @@ def _of_click(error: BaseException) -> tuple[str, int] | None:
         return "", error.exit_code
     if isinstance(error, click.Abort):
         return "interrupted", 128 + signal.SIGINT
-    if isinstance(error, click.UsageError):
-        mode = error.ctx.info_name if error.ctx is not None and error.ctx.parent is not None else None
-        hint = f"see: rqpy help {mode}" if mode else "see: rqpy help"
-        return f"{error.format_message().rstrip('.')} ({hint})", error.exit_code
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     return None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
-from rq_py.cli.context import shared_options
+from rq_py.cli.context import Context, shared_options
 from rq_py.cli.modes import MODES, mode_named
 from rq_py.cli.optionwords import OptionWords, normalized
+from rq_py.errors import UsageError
 
 
 class Modes(click.Group):
@@ -21,6 +23,19 @@ class Modes(click.Group):
             "max_content_width": 100,
         }
         super().__init__("rqpy", context_settings=settings)
+
+    def run(self, context: Context, arguments: Sequence[str]) -> int:
+        """Run the mode of ``context`` and return its exit status.
+
+        Raises UsageError where the arguments make no sense, and whatever the mode raises.
+        """
+        try:
+            with self.make_context("rqpy [QUEUE]", [context.mode, *arguments], obj=context) as click_context:
+                status = self.invoke(click_context)
+        except click.UsageError as error:
+            message = error.format_message().rstrip(".")
+            raise UsageError(f"{message} (see: rqpy help {context.mode})") from error
+        return status if isinstance(status, int) else 0
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the modes, as the overview orders them."""

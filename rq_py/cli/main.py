@@ -26,6 +26,10 @@ def run(words: Sequence[str]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk or a closed pipe must be noticed while it can be said
     except BaseException as error:  # noqa: BLE001
+        if isinstance(error, KeyboardInterrupt):
+            import signal
+
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the report short
         from rq_py.cli.failure import report
 
         return report(error)
@@ -53,10 +57,7 @@ def _dispatch(words: Sequence[str]) -> int:
     modes = Modes()
     invocation = split(words, modes.options_of)
     context = Context(invocation.mode, invocation.queue, os.environ)
-    arguments = [invocation.mode, *invocation.arguments]
-    with modes.make_context("rqpy [QUEUE]", arguments, obj=context) as click_context:
-        status = modes.invoke(click_context)
-    return status if isinstance(status, int) else 0
+    return modes.run(context, invocation.arguments)
 
 
 def _open_missing_descriptors() -> None:

@@ -44,7 +44,8 @@ class Feeder:
         self._ticks = 0
         self._idle = Idle(self._options.min_sleep, self._options.max_sleep)
         self._full_tick = Round(FULL_TICK)
-        self._storage = Backoff()
+        # Shorter than LONGEST_GAP of the looks: a stuck holder's lease goes on being counted from try to try.
+        self._storage = Backoff(longest=2.0)
         self._attaching = Backoff(first=0.2)
         self._slots.adopt(session.running)
 

@@ -32,9 +32,9 @@ from rq_py.runner.client import Exit, Key, RunnerClient, Running
 
 #: Seconds that the last look at the database may take at a feeder's end.
 LAST_LOOK = 10.0
-#: Seconds that a transaction waits for the queue lock longer than the lock's lease: a shorter wait would
-#: never come to see that the holder is stuck, and nobody would break its lock.
-BEYOND_LEASE = 15.0
+#: Seconds that a transaction waits for the queue lock: for so long a signal or a word is not heard. The lease
+#: of a stuck holder is counted on from one try to the next (store/transaction.py).
+LOCK_WAIT = 5.0
 
 
 def feed(options: FeedOptions, when_up: Callable[[FeederInfo], None] | None = None) -> None:
@@ -77,7 +77,7 @@ class Session:
             _refuse_root(self.queue.path)
         self.node = node_name()
         self.feeder = feeder_id(self.node, os.getuid())
-        self.lock_wait = self.queue.settings.lock_lease + BEYOND_LEASE
+        self.lock_wait = LOCK_WAIT
         self.running: dict[Key, Running] = {}
         self.unsettled: set[Key] = set()
         self.journal = ""  #: the id of the runner's journal, part of each claim's token
@@ -116,6 +116,15 @@ class Session:
         self.agree({})
         self.leases.begin()
         self.leases.introduce(self.runner)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove from the queue what killed processes left there a day ago; that it cannot is no matter."""
+        try:
+            for path in self.queue.tidy():
+                LOG.info("%s: removed, it was left a day ago", path)
+        except StorageError as error:
+            LOG.warning("%s", error)
 
     @property
     def is_attached(self) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Literal
 
 from rq_py.errors import InputError
@@ -84,8 +84,9 @@ class _Pushback:
 
     def __init__(self, line: bytes, stream: BinaryIO) -> None:
         self._line = line
-        self._stream = stream
+        # One read(2) at a time: a Ctrl-C between two is noticed, which BufferedReader.read would not do.
+        self._read1: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
 
     def read(self, size: int) -> bytes:
         line, self._line = self._line[:size], self._line[size:]
-        return line or self._stream.read(size)
+        return line or self._read1(size)

@@ -1,7 +1,7 @@
 """Listings of jobs as YAML, JSON and JSON lines; which fields a listing has. Streams, in constant memory.
 
-The YAML is the shape of rq's listing, written by hand: it is about a hundred times as fast as a
-YAML library, and ``rqpy submit`` needs no import for it. Tests compare it with PyYAML.
+The YAML is the shape of rq's listing, written by hand: it is some fifty times as fast as PyYAML's
+own dumper, and ``rqpy submit`` needs no import for it. Tests compare the two.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ import errno
 import fcntl
 import os
 import random
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rq_py.errors import LockTimeout, StorageError
@@ -69,6 +70,28 @@ class HeldLock:
             self._record.write(self._descriptor, durable=self._durable)
             self._beaten = now
 
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat from a thread while the block is one long call that cannot do it itself (a large COMMIT).
+
+        It does not make a hung holder look alive: a stopped process stops with its threads, and a beat
+        needs the same file server as the call.
+        """
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(BEAT_EVERY):
+                with suppress(OSError):
+                    self.beat()
+
+        thread = threading.Thread(target=beat, name="rqpy-beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
     def close(self) -> None:
         """Clear our own record and unlock. Never raises: what was committed stays so."""
         try:
@@ -91,19 +114,21 @@ def acquire(
     lock_lease: float,
     timeout: float | None,
     is_superseded: Callable[[], bool],
+    watch: Watch,
 ) -> HeldLock:
     """Take the queue lock at ``path``, exclusively; shared where ``may_write`` is false.
 
     ``lock_lease`` and ``timeout`` are seconds; a timeout of None waits for ever. ``is_superseded`` is
-    asked with every look, whether the lock is still worth waiting for. Raises LockTimeout,
-    HolderStuck when a holder's record did not change for ``lock_lease``, Superseded, StorageError when
-    the file system refuses, FileNotFoundError when there is no such file (any more).
+    asked with every look, whether the lock is still worth waiting for. ``watch`` is of ``path``; a
+    caller that times out and comes again within seconds gives the same one, and so goes on counting.
+    Raises LockTimeout, HolderStuck when a holder's record did not change for ``lock_lease``, Superseded,
+    StorageError when the file system refuses, FileNotFoundError when there is no such file (any more).
     """
     operation = (fcntl.LOCK_EX if may_write else fcntl.LOCK_SH) | fcntl.LOCK_NB
     access = os.O_RDWR if may_write else os.O_RDONLY
     descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        _wait(descriptor, operation, path, lock_lease, timeout, is_superseded)
+        _wait(descriptor, operation, path, lock_lease, timeout, is_superseded, watch)
     except BaseException:
         os.close(descriptor)
         raise
@@ -118,10 +143,10 @@ def _wait(  # noqa: PLR0917
     lock_lease: float,
     timeout: float | None,
     is_superseded: Callable[[], bool],
+    watch: Watch,
 ) -> None:
     """Try until the lock is had, looking at the holder's record meanwhile."""
     begun = boottime()
-    watch = Watch(path)
     next_look = begun + LOOK_EVERY
     pause = FIRST_PAUSE
     while True:
@@ -135,20 +160,20 @@ def _wait(  # noqa: PLR0917
         else:
             return
         now = boottime()
-        if timeout is not None and now - begun >= timeout:
-            watch.look()
-            holder = Record.decode(watch.content or b"")
-            who = f"held by {holder.owner}" if holder and holder.phase is not Phase.FREE else "held"
-            raise LockTimeout(
-                f"{path}: {who}, not free within {timeout:.3g} s: try again, or give more --timeout"
-            )
-        if now >= next_look:
+        is_over = timeout is not None and now - begun >= timeout
+        if is_over or now >= next_look:
             watch.look()
             next_look = now + LOOK_EVERY
             if is_superseded():
                 raise Superseded
             if watch.unchanged_seconds >= lock_lease:
                 raise HolderStuck
+        if is_over:
+            holder = Record.decode(watch.content or b"")
+            who = f"held by {holder.owner}" if holder and holder.phase is not Phase.FREE else "held"
+            raise LockTimeout(
+                f"{path}: {who}, not free within {timeout:.3g} s: try again, or give more --timeout"
+            )
         pause = min(pause * PAUSE_FACTOR, LONGEST_PAUSE)
         remaining = begun + timeout - now if timeout is not None else pause
         time.sleep(min(random.uniform(pause / 2, pause), max(remaining, 0.0)))  # noqa: S311

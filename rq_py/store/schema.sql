@@ -51,14 +51,14 @@ CREATE INDEX jobs_state ON jobs (state, submitted);
 -- What a feeder, or who buries it, finds running under its name.
 CREATE INDEX jobs_running ON jobs (feeder) WHERE state = 'running';
 
--- Submits of the last day: after an ambiguous COMMIT a submitter asks here whether it happened.
+-- Submits of the last day, and the last thousand whatever the clocks say: after an ambiguous COMMIT a submitter asks here whether it happened.
 CREATE TABLE submits (
     token     TEXT PRIMARY KEY,
     first_jid INTEGER NOT NULL,
     count     INTEGER NOT NULL,
     submitted TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX submits_submitted ON submits (submitted);
+CREATE INDEX submits_first_jid ON submits (first_jid);
 
 -- Jobs that were deleted and whose streams and data are still to be removed: that is done without the lock,
 -- and by the next feeder that starts when whoever deleted them was killed.

@@ -11,11 +11,12 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 
 from rq_py.errors import Busy, OutcomeUnknown, StorageError
 from rq_py.locking import queuelock
+from rq_py.locking.looks import Watch
 from rq_py.locking.mounts import Fence, mount_of
 from rq_py.locking.owner import Owner
 from rq_py.locking.queuelock import HeldLock, HolderStuck, Superseded
@@ -33,6 +34,8 @@ from rq_py.store.signals import signals_waiting
 
 Parameters = Sequence[object] | dict[str, object]
 
+#: Changed rows from which on a COMMIT may take longer than others should wait without a sign of life.
+_MANY_CHANGES = 10_000
 #: Seconds to wait when a program other than rqpy holds the database.
 _BUSY_PAUSE = 0.1
 _FOREIGN_HOLDER = "a program other than rqpy held the database"
@@ -82,6 +85,7 @@ class Store:
         self.generations = Generations(directory, settings)
         self.may_write = os.access(directory.path, os.W_OK)
         self._seen: Generation | None = None  # the generation of the last transaction
+        self._watch: Watch | None = None  # on the holder of a lock that was not had yet
         mount = mount_of(directory.path)
         self._fence = mount.fence
         # Another node sees a record only when the server has it; on this node the page cache is enough.
@@ -196,13 +200,21 @@ class Store:
                         lock_lease=self.settings.lock_lease,
                         timeout=None if deadline is None else max(deadline - boottime(), 0.0),
                         is_superseded=partial(is_frozen, generation),
+                        watch=self._watch_of(generation),
                     )
             except Superseded:
                 continue
             except HolderStuck:
                 self._supersede(generation, "the holder of its lock was stuck")
                 continue
+            self._watch = None
             return generation, lock
+
+    def _watch_of(self, generation: Generation) -> Watch:
+        """The watch on the lock's holder, which goes on from one timed-out try to the next."""
+        if self._watch is None or self._watch.path != generation.lock:
+            self._watch = Watch(generation.lock)
+        return self._watch
 
     def _begin(
         self, generation: Generation, lock: HeldLock, *, writing: bool, may_be_old: bool
@@ -247,9 +259,11 @@ class Store:
         """
         begun = boottime()
         is_said = False
+        is_large = connection.total_changes > _MANY_CHANGES
         while True:
             try:
-                connection.execute("COMMIT")
+                with lock.beating() if is_large else nullcontext():
+                    connection.execute("COMMIT")
             except sqlite3.Error as error:
                 if not is_busy(error):
                     raise OutcomeUnknown(f"{generation.database}: COMMIT failed: {error}") from error

@@ -60,6 +60,23 @@ def test_over_an_empty_directory(queue_path: Path) -> None:
     assert Queue.create(queue_path).submit("true").jid == 1
 
 
+@pytest.mark.root
+def test_in_an_empty_directory_where_its_parent_is_not_ours(open_path: Path) -> None:
+    place = open_path / "q"
+    place.mkdir()
+    os.chown(place, 65534, -1)
+    open_path.chmod(0o755)
+    program = (
+        PRELUDE
+        + """
+become(65534, 65534)
+say(Queue.create(arguments[0]).submit("true", cwd="/").jid)
+"""
+    )
+    with child(program, place) as other:
+        other.expect("1")
+
+
 @pytest.mark.parametrize("what", ["queue", "file", "full directory", "symlink", "dangling symlink"])
 def test_over_something(queue_path: Path, tmp_path: Path, what: str) -> None:
     if what == "queue":
@@ -150,11 +167,14 @@ say("created")
         assert Queue(queue_path).submit("true").jid == 1
 
 
+@pytest.mark.parametrize("is_there", [False, True])
 def test_an_error_in_the_middle_leaves_nothing(
-    queue_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
     from rq_py import creation
 
+    if is_there:
+        queue_path.mkdir()
     before = listing(tmp_path)
 
     def fail(*_: object) -> None:
@@ -166,7 +186,10 @@ def test_an_error_in_the_middle_leaves_nothing(
     assert listing(tmp_path) == before
 
 
-def test_several_at_once_make_one_queue(queue_path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_several_at_once_make_one_queue(queue_path: Path, tmp_path: Path, is_there: bool) -> None:
+    if is_there:
+        queue_path.mkdir()
     program = """
 say("waiting")
 hear()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rq_py import Job, JobSpec, Queue, State
+from rq_py import Job, JobSpec, Queue, State, submission
 from rq_py.errors import InputError, StorageError
 from rq_py.job import MAX_COMMAND_BYTES
 from tests.store.children import child
@@ -181,11 +181,12 @@ say(status["VmHWM"].split()[0])
         assert tx.execute("SELECT count(*), max(jid) FROM jobs").fetchone() == (count, count)
 
 
-def test_a_submit_is_remembered_for_a_day(queue: Queue) -> None:
+def test_a_submit_is_remembered_for_a_day(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission, "ALWAYS_REMEMBERED", 1)
     queue.submit_many([JobSpec("a"), JobSpec("b")])
     with queue.store.write() as tx:
         assert tx.execute("SELECT first_jid, count FROM submits").fetchall() == [(1, 2)]
-        tx.execute("INSERT INTO submits VALUES ('old', 7, 1, '2004-11-12 17:37:10.312094Z')")
+        tx.execute("INSERT INTO submits VALUES ('old', 0, 1, '2004-11-12 17:37:10.312094Z')")
         tx.execute("DELETE FROM jobs")
     queue.submit("c")
     with queue.store.read() as tx:

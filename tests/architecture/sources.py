@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -10,7 +11,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "rq_py"
-NOT_OURS = {".git", ".venv", "build", "dist", "__pycache__"}
+
+#: What tools make in a checkout; .gitignore names the same.
+MADE = re.compile(r"/(\.(?!ci/)[^/]+/|\.venv\.lock$|build/|dist/|__pycache__/|[^/]+\.egg-info/)")
 
 
 def modules(*folders: str) -> list[Path]:
@@ -45,7 +48,7 @@ def project_files() -> list[Path]:
     if listing.returncode == 0:
         files = [REPOSITORY / name.decode() for name in listing.stdout.split(b"\0") if name]
     else:
-        files = [path for path in REPOSITORY.rglob("*") if not NOT_OURS & set(path.parts)]
+        files = [path for path in REPOSITORY.rglob("*") if not MADE.search(f"/{short(path)}")]
     return [path for path in files if path.is_file() and b"\0" not in path.read_bytes()]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rq_py.errors import LockTimeout
+from rq_py.locking.looks import Watch
 from rq_py.locking.owner import Owner
 from rq_py.locking.queuelock import HeldLock, HolderStuck, Superseded, acquire
 from rq_py.locking.record import SIZE, Phase, Record
@@ -16,12 +17,13 @@ from tests.store.children import child
 
 _HOLDER = """
 from pathlib import Path
+from rq_py.locking.looks import Watch
 from rq_py.locking.owner import Owner
 from rq_py.locking.queuelock import acquire
 from rq_py.locking.record import Phase
 may_write = arguments[1] == "write"
 lock = acquire(Path(arguments[0]), Owner.of_this_process(), may_write=may_write, durable=False,
-               lock_lease=60, timeout=10, is_superseded=lambda: False)
+               watch=Watch(Path(arguments[0])), lock_lease=60, timeout=10, is_superseded=lambda: False)
 lock.write_record(Phase.WRITING)
 say("holding")
 hear()
@@ -45,6 +47,7 @@ def take(
     timeout: float | None = 0.2,
     lock_lease: float = 60.0,
     is_superseded: Callable[[], bool] = lambda: False,
+    watch: Watch | None = None,
 ) -> HeldLock:
     """Acquire with the defaults of these tests."""
     return acquire(
@@ -55,6 +58,7 @@ def take(
         lock_lease=lock_lease,
         timeout=timeout,
         is_superseded=is_superseded,
+        watch=watch or Watch(path),
     )
 
 

@@ -26,7 +26,9 @@ def test_a_process_that_is_not_there_has_no_start_ticks() -> None:
 
 
 def test_a_command_name_with_brackets_and_newlines_is_read_past() -> None:
-    rename = "import sys; open('/proc/self/comm','w').write(') Z 1 (\\n)'); print(); sys.stdin.read()"
+    rename = (
+        "import sys; open('/proc/self/comm','w').write(') Z 1 (\\n)'); print(flush=True); sys.stdin.read()"
+    )
     child = subprocess.Popen(["python3", "-c", rename], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None
     assert child.stdout is not None

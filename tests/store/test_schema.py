@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import tarfile
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -106,8 +106,8 @@ def test_every_released_format_has_its_archive() -> None:
 
 @pytest.mark.parametrize("archive", sorted(QUEUES.glob("*.tar")), ids=lambda path: path.stem)
 def test_an_old_queue_opens_for_ever(tmp_path: Path, archive: Path) -> None:
-    with tarfile.open(archive) as file:
-        file.extractall(tmp_path, filter="data")
+    # Not by tarfile, whose `filter` Python 3.11.2 does not know and 3.12 warns without.
+    subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
     queue = Queue(tmp_path / archive.stem)
     queue.upgrade()
     assert [(job.jid, job.state) for job in queue.jobs()] == [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rq_py import Queue
-from rq_py.errors import OutcomeUnknown
+from rq_py.errors import LockTimeout, OutcomeUnknown
 from rq_py.locking.mounts import Fence
 from rq_py.locking.owner import Owner
 from rq_py.locking.record import Phase, Record
@@ -75,6 +75,23 @@ def test_others_go_on_and_the_holder_finds_its_commit_refused(queue: Queue) -> N
         holder.expect(OutcomeUnknown.__name__)
     assert commands(queue) == ["before", "meanwhile"]
     assert integrity(queue.path / "db.2" / "queue.db") == "ok"
+
+
+def test_tries_that_time_out_count_on(queue: Queue) -> None:
+    """A feeder waits a few seconds at a time; each try alone is shorter than the lease."""
+    with child(_HOLDER, queue.path) as holder:
+        holder.expect("inside")
+        timeouts = 0
+        while generations(queue) == ["db.1"]:
+            assert timeouts < 20
+            try:
+                with queue.store.write(timeout=queue.settings.lock_lease * 0.7):
+                    pass
+            except LockTimeout:
+                timeouts += 1
+        assert timeouts > 0
+        holder.send(signal.SIGCONT)
+        holder.expect(OutcomeUnknown.__name__)
 
 
 def test_a_holder_that_beats_is_not_stuck(queue: Queue) -> None:
