@@ -11,11 +11,11 @@ from pathlib import Path
 from rq_py import settings as settings_file
 from rq_py.errors import QueueExists, StorageError, UsageError
 from rq_py.locking import mounts
-from rq_py.locking.record import SIZE
 from rq_py.queuedir import Generation, QueueDir
 from rq_py.settings import CHANGEABLE, Settings
 from rq_py.store import migrate
 from rq_py.store.database import connect, storage_errors
+from rq_py.store.draft import make_folders, make_generation_files
 from rq_py.store.files import file_errors, sync_directory, write_new
 from rq_py.store.generation import Generations
 from rq_py.store.signals import signals_waiting
@@ -115,16 +115,21 @@ def _fill(directory: QueueDir, settings: Settings) -> None:
     """Make folders, settings and the first generation in ``directory``."""
     gid = _gid(settings.group) if settings.group else -1
     generation = directory.generation(1)
-    for folder in (directory.path, *directory.folders, generation.path):
-        folder.mkdir(exist_ok=True)
-        # chown first: it clears the setgid bit that the mode sets (chown(2)).
-        os.chown(folder, -1, gid)
-        folder.chmod(settings.directory_mode)
+    make_folders(directory, settings, directory.folders, gid)
     _make_database(generation, settings)
     Generations(directory, settings).point_at(generation)
+    _install_programs(directory, settings)
     sync_directory(generation.path)
     settings_file.write(directory.settings, settings)
     sync_directory(directory.path)
+
+
+def _install_programs(directory: QueueDir, settings: Settings) -> None:
+    """Copy what jobs find on their PATH: rqmailer, a program that needs no rqpy."""
+    source = Path(__file__).with_name("rqmailer.py").read_bytes()
+    executable = settings.file_mode | (settings.file_mode & 0o444) >> 2
+    write_new(directory.bin / "rqmailer", b"#!/usr/bin/env python3\n" + source, executable)
+    sync_directory(directory.bin)
 
 
 def _make_database(generation: Generation, settings: Settings) -> None:
@@ -141,9 +146,7 @@ def _make_database(generation: Generation, settings: Settings) -> None:
             connection.execute("UPDATE generation SET number = 1")
         finally:
             connection.close()
-    write_new(generation.lock, b"\n" * SIZE, settings.file_mode)
-    write_new(generation.maker, b"create\n", settings.file_mode)
-    write_new(generation.frozen, b"", settings.file_mode)
+    make_generation_files(generation, "create", settings.file_mode)
 
 
 def _publish(draft: Path, path: Path) -> None:

@@ -14,6 +14,7 @@
     |   `-- UnsafeMount         1   its file system cannot keep the promises
     |-- StorageError            1   the file system or the database refused
     |   |-- Busy                1   a foreign program holds the database
+    |   |-- Corrupt             1   the database is damaged: recover it
     |   `-- OutcomeUnknown      1   a COMMIT may or may not have happened: ask by token
     |-- LockTimeout            75   the queue lock could not be had in time (EX_TEMPFAIL, sysexits.h)
     |-- WaitTimeout           124   a wait timed out (as timeout(1) does)
@@ -81,6 +82,10 @@ class StorageError(RqError):
 
 class Busy(StorageError):
     """A program other than rqpy holds the database."""
+
+
+class Corrupt(StorageError):
+    """The database is damaged; ``recover`` saves what can be read."""
 
 
 class OutcomeUnknown(StorageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +18,12 @@ class State(StrEnum):
     FINISHED = "finished"
     DEAD = "dead"
 
+
+#: What a node may be called: its name becomes part of file names.
+NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+#: A jid is a positive 64-bit integer (https://www.sqlite.org/autoinc.html).
+LARGEST_JID = 2**63 - 1
 
 TERMINAL = frozenset({State.FINISHED, State.DEAD})
 
@@ -42,6 +49,7 @@ class Reason(StrEnum):
     RUNNER_LOST = "runner_lost"  # the runner was killed; what was left of the job was ended
     STOPPED = "stopped"  # an operator stopped the feeder
     JOURNAL_LOST = "journal_lost"  # nothing proves that the job was not launched
+    BACKUP = "backup"  # it ran when the backup was made in which it is
 
 
 class Job(NamedTuple):

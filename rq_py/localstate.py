@@ -47,6 +47,12 @@ class LocalState:
         """The short path of ``name`` in this directory, valid in this process while it is open."""
         return f"/proc/self/fd/{self.fd}/{name}"
 
+    def is_in_place(self) -> bool:
+        """Whether ``path`` still leads to this directory: a cleaner or a person may have removed it."""
+        with contextlib.suppress(OSError):
+            return _is_at(self.path, self.fd)
+        return False
+
     def close(self) -> None:
         """Give the directory up; a second call does nothing."""
         if self.fd >= 0:
@@ -69,15 +75,18 @@ def _open_held(path: Path) -> int:
             # A cleaner that holds its own lock for a moment is waited for; if it removed the directory
             # before this lock was had, the lock is on nothing, and a new directory is made.
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            mine = os.fstat(descriptor)
             with contextlib.suppress(FileNotFoundError):
-                there = os.stat(path, follow_symlinks=False)
-                if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+                if _is_at(path, descriptor):
                     return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    mine, there = os.fstat(descriptor), os.stat(path, follow_symlinks=False)
+    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
 
 def _open_checked(path: Path) -> int:

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from rq_py import settings as settings_file
 from rq_py.errors import NotAQueue, NotFound, StorageError
@@ -26,11 +27,16 @@ from rq_py.queuedir import QueueDir, local_state_path
 from rq_py.selection import Selection, Selector
 from rq_py.store.files import file_errors
 from rq_py.store.rows import COLUMNS, jobs_of
-from rq_py.store.transaction import Store, Transaction
+from rq_py.store.transaction import Store
 from rq_py.submission import Submitted, submit
 from rq_py.wake import wake
 
 if TYPE_CHECKING:
+    from rq_py.editing.changes import Changes, TouchChanges
+    from rq_py.editing.edits import Edited
+    from rq_py.querying import Result
+    from rq_py.rotation import Rotated
+    from rq_py.settings import Settings
     from rq_py.staging import Source
     from rq_py.status import Status
 
@@ -138,7 +144,7 @@ class Queue:
         """
         selection = Selection(selectors)
         with self.store.read() as tx:
-            rows = _select(tx, selection)
+            rows = selection.rows(tx)
         return jobs_of(cast("Iterable[list[object]]", rows))
 
     def job(self, jid: int) -> Job:
@@ -147,12 +153,137 @@ class Queue:
             return job
         raise NotFound(f"{self.path}: has no job {jid}")
 
+    def recent(self, count: int) -> list[Job]:
+        """The ``count`` jobs that were submitted last, the last one first; however many there are."""
+        with self.store.read() as tx:
+            sql = f"SELECT {COLUMNS} FROM jobs ORDER BY jid DESC LIMIT ?"  # noqa: S608
+            return list(jobs_of(tx.execute(sql, [count]).fetchall()))
+
     def status(self, exit_map: Mapping[str, Sequence[int]] | None = None) -> Status:
         """Counts, ages, performance and exit statuses; ``exit_map`` names further groups of those."""
         from rq_py.status import status
 
         with self.store.read() as tx:
             return status(tx, exit_map or {})
+
+    def query(
+        self, where: str, parameters: Sequence[object] = (), *, limit: int | None = None
+    ) -> Iterator[Job]:
+        """The jobs that meet a condition, by jid, at most ``limit`` of them; spooled like ``jobs``.
+
+        ``where`` is simple conditions, ``tag=important priority!=6 command=~%job%``, or an SQL condition on
+        the fields of a listing, in which each ``?`` stands for one of ``parameters``. It can only read,
+        whatever is written in it. Raises UsageError for a wrong condition.
+        """
+        from rq_py.querying import query
+
+        return query(self.store, where, parameters, limit=limit)
+
+    def execute(self, sql: str, *, confirm: Callable[[], None] | None = None) -> list[Result]:
+        """Run SQL statements in one transaction; they may change rows of ``jobs`` and nothing else.
+
+        Before any row is changed ``confirm`` is called, without the lock; it raises something to prevent it.
+        Raises UsageError.
+        """
+        from rq_py.querying import execute
+
+        results = execute(self.store, sql, confirm)
+        if any(result.changed for result in results):
+            wake(self.local_state)
+        return results
+
+    def delete(self, *selectors: Selector, keep_rows: bool = True) -> Edited:
+        """Delete the selected jobs that do not run, with their streams and data, and return what they were.
+
+        ``all`` selects every job. Without ``keep_rows`` only the count is returned. Raises UsageError.
+        """
+        from rq_py.editing.edits import delete
+
+        return delete(self.store, Selection(selectors), keep_rows=keep_rows)
+
+    def update(self, *selectors: Selector, keep_rows: bool = True, **changes: Unpack[Changes]) -> Edited:
+        """Change the selected jobs that are pending or holding: ``queue.update(42, priority=7, tag=None)``.
+
+        Raises UsageError, InputError.
+        """
+        from rq_py.editing.edits import update
+
+        return self._woken(update(self.store, Selection(selectors), changes, keep_rows=keep_rows))
+
+    def resubmit(self, *selectors: Selector, keep_rows: bool = True, **changes: Unpack[Changes]) -> Edited:
+        """Let the selected jobs that do not run be run again: same jid, next attempt, same stdin.
+
+        Raises UsageError, InputError.
+        """
+        from rq_py.editing.edits import resubmit
+
+        return self._woken(resubmit(self.store, Selection(selectors), changes, keep_rows=keep_rows))
+
+    def touch(self, command: str, *, tag: str | None = None, **changes: Unpack[TouchChanges]) -> Edited:
+        """Change the waiting jobs with this command and tag, or submit one where there is none.
+
+        The latter starts in the current directory unless ``cwd`` is given. Raises UsageError, InputError.
+        """
+        from rq_py.editing.touching import touch
+
+        return self._woken(touch(self.store, command, tag, changes, cwd=os.getcwd()))
+
+    def _woken(self, edited: Edited) -> Edited:
+        """Wake this node's feeder, for there may be something to run."""
+        wake(self.local_state)
+        return edited
+
+    def configure(self, texts: Mapping[str, str]) -> Settings:
+        """Change settings, given as texts, and return all of them. Raises UsageError."""
+        from rq_py.configuration import configure
+
+        self.settings = configure(self.store, texts)
+        return self.settings
+
+    def snapshot(self, path: str | os.PathLike[str]) -> Queue:
+        """Copy the jobs, not their streams, to ``path``: a directory that can be read as a queue is.
+
+        A snapshot that is there is replaced. Raises QueueExists when something else is.
+        """
+        from rq_py.copying import snapshot
+
+        return Queue(snapshot(self.store, Path(os.path.abspath(path))), timeout=self.store.timeout)
+
+    def backup(self, path: str | os.PathLike[str]) -> Queue:
+        """Copy the whole queue, streams and data too, to ``path``, where it is a queue of its own.
+
+        A job that runs now is dead there, with the reason ``backup``, or pending where it is restartable.
+        Raises QueueExists.
+        """
+        from rq_py.copying import backup
+
+        return Queue(backup(self.store, Path(os.path.abspath(path))), timeout=self.store.timeout)
+
+    def rotate(self, path: str | os.PathLike[str], *, tgz: bool = False) -> Rotated:
+        """Move the jobs that have ended, with their streams and data, to a rotation at ``path``.
+
+        With ``tgz`` that is packed into ``path.tgz``. After a kill, rotating to the same path completes it.
+        Raises QueueExists.
+        """
+        from rq_py.rotation import rotate
+
+        return rotate(self.store, Path(os.path.abspath(path)), tgz=tgz)
+
+    def hold(self, *, writing: bool) -> AbstractContextManager[None]:
+        """Hold the queue lock as long as a ``with`` block takes, which must not use the queue itself.
+
+        Leaving the block raises StorageError when the lock was lost, because this process was stopped.
+        """
+        return self.store.hold(writing=writing)
+
+    def recover(self, *, break_lock: bool = False) -> dict[str, object]:
+        """Check the database and repair it by a new generation where needed; returns what was found and done.
+
+        ``break_lock`` makes a new generation at once: for an operator who knows that the holder is gone.
+        """
+        from rq_py.repair import recover
+
+        return recover(self.store, break_lock=break_lock)
 
     def upgrade(self) -> list[int]:
         """Bring the schema of an old queue up to date; returns the versions applied.
@@ -168,30 +299,33 @@ class Queue:
         return "; ".join(" ".join(str(row[0]).split()) for row in rows)
 
     def tidy(self) -> list[Path]:
-        """Remove what killed processes left a day ago: old generations, staged files. Returns what."""
+        """Remove what killed processes left: files of deleted jobs, and, returned, what is a day old."""
+        from rq_py.removal import remove_noted
         from rq_py.staging import prune
 
+        remove_noted(self.store)
         return [*self.store.generations.prune(), *prune(self.dir)]
 
     def stream(self, jid: int, name: str) -> Path:
-        """The file of stream ``name`` (stdin, stdout or stderr) of job ``jid``.
+        """The file of stdin, stdout or stderr (``name``) of job ``jid``. Raises NotFound: none (yet)."""
+        return self.stream_of(self.job(jid), name)
 
-        Raises NotFound when there is no such job, or when it has no such stream (yet).
-        """
-        job = self.job(jid)
-        path = self.dir.stream(name, jid)
+    def stream_of(self, job: Job, name: str) -> Path:
+        """Like ``stream``, for a job that was read before; takes no lock. Raises NotFound."""
+        path = self.dir.stream(name, job.jid)
         if not (job.has_stdin if name == "stdin" else job.started):
             raise NotFound(
-                f"{path}: job {jid} is {job.state} and has no {name}" + (" yet" if name != "stdin" else "")
+                f"{path}: job {job.jid} is {job.state} and has no {name}"
+                + (" yet" if name != "stdin" else "")
             )
         try:
             found = path.lstat()
         except FileNotFoundError:
-            raise NotFound(f"{path}: the {name} of job {jid} is not there") from None
+            raise NotFound(f"{path}: the {name} of job {job.jid} is not there") from None
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
         if not stat.S_ISREG(found.st_mode):
-            raise StorageError(f"{path}: is no regular file, so it is not the {name} of job {jid}")
+            raise StorageError(f"{path}: is no regular file, so it is not the {name} of job {job.jid}")
         return path
 
 
@@ -211,17 +345,3 @@ def open_default(*, timeout: float | None = None) -> Queue:
 
         create_default(path)
     return Queue(path, timeout=timeout)
-
-
-def _select(tx: Transaction, selection: Selection) -> Iterable[Sequence[object]]:
-    """Select job rows into a spool, ordered by jid."""
-    from rq_py.spool import Spool
-
-    where, values = selection.condition(tx)
-    spool = Spool()
-    rows = tx.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY jid", values)  # noqa: S608
-    for count, row in enumerate(rows):
-        spool.append(row)
-        if count % 1024 == 0:
-            tx.beat()
-    return spool

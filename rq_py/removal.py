@@ -6,11 +6,14 @@ then the notes. Jids are never used again, so doing it twice, or late, harms nob
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 from rq_py.queuedir import STREAMS, QueueDir
 from rq_py.store.transaction import Store
+
+#: The folders of a queue that hold one file, or folder, for a job.
+KINDS = (*STREAMS, "data")
 
 #: Jobs whose files are removed between two transactions.
 BATCH = 10_000
@@ -24,8 +27,9 @@ def remove_noted(store: Store) -> int:
             jids = [row[0] for row in tx.execute("SELECT jid FROM removals LIMIT ?", (BATCH,))]
         if not jids:
             return removed
+        kinds = [kind for kind in KINDS if _has_entries(store.directory, kind)]
         for jid in jids:
-            remove_files(store.directory, jid)
+            remove_files(store.directory, jid, kinds)
         with store.write() as tx:
             tx.executemany("DELETE FROM removals WHERE jid = ?", _singles(jids))
         removed += len(jids)
@@ -36,17 +40,24 @@ def _singles(jids: Iterable[int]) -> Iterable[Sequence[object]]:
     return ((jid,) for jid in jids)
 
 
-def remove_files(directory: QueueDir, jid: int) -> None:
-    """Remove streams and data of one job, as far as they are there and may be removed."""
-    for name in STREAMS:
-        with suppress(OSError):
-            directory.stream(name, jid).unlink()
-    data = directory.data(jid)
+def _has_entries(directory: QueueDir, kind: str) -> bool:
+    """Whether anything is in the folder of a kind: often nothing is, and each attempt costs a round trip."""
     try:
-        data.unlink()
-    except IsADirectoryError:
-        import shutil
-
-        shutil.rmtree(data, ignore_errors=True)
+        with os.scandir(directory.path / kind) as entries:
+            return next(entries, None) is not None
     except OSError:
-        return
+        return True
+
+
+def remove_files(directory: QueueDir, jid: int, kinds: Iterable[str] = KINDS) -> None:
+    """Remove streams and data of one job, as far as they are there and may be removed."""
+    for kind in kinds:
+        path = f"{directory.path}/{kind}/{jid}"  # pathlib would take three times as long as the removal
+        try:
+            os.unlink(path)
+        except IsADirectoryError:
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            continue

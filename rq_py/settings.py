@@ -16,6 +16,8 @@ FORMAT = 1
 
 LOGIN_CHOICES = ("once", "each", "never")
 ACCESS_CHOICES = ("private", "group", "public")
+#: What the directory is. Only a queue takes jobs and is fed; the others are copies for reading.
+QUEUE, SNAPSHOT, ROTATION = KINDS = ("queue", "snapshot", "rotation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Settings:
     node_lease: float = 600.0
     access: str = "private"
     group: str = ""
+    kind: str = QUEUE
 
     @property
     def directory_mode(self) -> int:
@@ -76,7 +79,7 @@ def from_texts(base: Settings, texts: Mapping[str, str]) -> Settings:
 
 def _check(settings: Settings) -> None:
     """Raise UsageError when a setting has a value that it cannot have."""
-    for key, choices in (("login", LOGIN_CHOICES), ("access", ACCESS_CHOICES)):
+    for key, choices in (("login", LOGIN_CHOICES), ("access", ACCESS_CHOICES), ("kind", KINDS)):
         if getattr(settings, key) not in choices:
             raise UsageError(f"{key}: {getattr(settings, key)!r} is none of {' '.join(choices)}")
     if not settings.shell:
@@ -98,7 +101,8 @@ def emit(settings: Settings) -> str:
         value = getattr(settings, field.name)
         if isinstance(value, float):
             value = int(value) if value == int(value) else repr(value)
-        if value != "":
+        # An ordinary queue says nothing of its kind; a copy does, and rqpys that know no copies refuse it.
+        if value not in ("", QUEUE):
             values[field.name] = value
     return "# rqpy queue: identity and settings\n" + flat.emit(values)
 

@@ -11,8 +11,9 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,20 +31,40 @@ KINDS = ("stdin", "data")
 KEEP_SECONDS = 86400.0
 
 
-class Staging:
-    """What one submit has staged: ``add_...`` before the transaction, ``adopt`` in it, ``discard`` after."""
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A rename inside the transaction: ``staged``, with this inode, became ``target``; ``aside`` was there.
 
-    def __init__(self, directory: QueueDir, settings: Settings, token: str) -> None:
+    Where the target was only put aside, ``inode`` is None.
+    """
+
+    target: Path
+    inode: int | None
+    staged: Path
+    aside: Path | None
+
+
+class Staging:
+    """What a submit or an update stages: ``add_...`` before a transaction, ``adopt`` in it, ``discard`` then.
+
+    A position is what ``adopt`` makes a jid of. ``replacing`` keeps what the jobs have until ``discard``,
+    so that ``take_back`` can restore it.
+    """
+
+    def __init__(
+        self, directory: QueueDir, settings: Settings, token: str, *, replacing: bool = False
+    ) -> None:
         self._directory = directory
         self._settings = settings
         self._token = token
-        self._staged: list[tuple[str, int, Path]] = []  # kind, position in the submit, where
-        self._adopted: list[tuple[Path, Path]] = []  # where it was staged, where it is now
-        self._aside: list[Path] = []
+        self._replacing = replacing
+        self._staged: list[tuple[str, int, Path]] = []  # kind, position, where
+        self._moves: list[_Move] = []
         self._shared_stdin = 0  # the position whose stdin others are linked to
 
     def add_stdin(self, position: int, source: Source) -> None:
         """Stage the stdin of the job at ``position``. Raises InputError, StorageError."""
+        self._shared_stdin = position
         if isinstance(source, (str, os.PathLike)):
             with _open_input(Path(source)) as file:
                 self._copy_stream(position, file)
@@ -51,7 +72,7 @@ class Staging:
             self._copy_stream(position, source)
 
     def add_stdin_again(self, position: int) -> None:
-        """Give the job at ``position`` the stdin of the one at position 0, if possible without a copy.
+        """Give the job at ``position`` the stdin that was staged last, if possible without a copy.
 
         A hard link is enough, because a job's stdin is replaced, never written in place.
         """
@@ -164,35 +185,105 @@ class Staging:
         """Whether anything of ``kind`` is staged."""
         return any(staged[0] == kind for staged in self._staged)
 
-    def adopt(self, first_jid: int, beat: Callable[[], None]) -> None:
-        """Inside the transaction: rename what is staged to the jids from ``first_jid`` on, durably."""
+    def adopt(self, jid_of: Callable[[int], int | None], beat: Callable[[], None]) -> None:
+        """Inside the transaction: rename what is staged to the jid that ``jid_of`` gives a position, durably.
+
+        What is at a position without a jid stays staged.
+        """
         with file_errors(self._directory.path):
             for kind, position, path in self._staged:
-                target = self._directory.path / kind / str(first_jid + position)
-                if kind == "data" or (target.is_dir() and not target.is_symlink()):
-                    # Left by a killed submit; a directory cannot be renamed over, nor over a file.
-                    aside = path.with_name(f"{path.name}.aside")
-                    with suppress(FileNotFoundError):
-                        os.rename(target, aside)
-                        self._aside.append(aside)
+                jid = jid_of(position)
+                if jid is None:
+                    continue
+                target = self._directory.path / kind / str(jid)
+                inode = path.lstat().st_ino
+                aside = None
+                # Else something is there that a killed submit has left; a file is renamed over, a directory
+                # cannot be.
+                if self._replacing or kind == "data" or (target.is_dir() and not target.is_symlink()):
+                    aside = _put_aside(target, path.with_name(f"{path.name}.aside"), may_link=kind == "stdin")
+                self._moves.append(_Move(target, inode, path, aside))
                 os.rename(path, target)
-                self._adopted.append((path, target))
                 beat()
             for kind in KINDS:
                 if self.has(kind):
                     sync_directory(self._directory.path / kind)
 
+    def put_away(self, kind: str, jids: Iterable[int], beat: Callable[[], None]) -> None:
+        """Inside the transaction: take away what the jobs have of ``kind``; ``discard`` removes it."""
+        with file_errors(self._directory.path):
+            for jid in jids:
+                target = self._directory.path / kind / str(jid)
+                staged = self._directory.staged(kind, f"{self._token}.{jid}")
+                aside = _put_aside(target, staged.with_name(f"{staged.name}.aside"), may_link=False)
+                self._moves.append(_Move(target, None, staged, aside))
+                beat()
+            sync_directory(self._directory.path / kind)
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether there is something to take back."""
+        return bool(self._moves)
+
     def take_back(self) -> None:
-        """Undo ``adopt``, under the queue lock, when the jobs will not be there."""
-        while self._adopted:
-            path, target = self._adopted.pop()
+        """Undo ``adopt`` and ``put_away``, under the queue lock, when the transaction will not be.
+
+        What has been replaced by others since is left alone.
+        """
+        while self._moves:
+            move = self._moves.pop()
             with suppress(OSError):
-                os.rename(target, path)
+                inode = _inode(move.target)
+                if inode == move.inode and inode is not None:
+                    os.rename(move.target, move.staged)
+                    inode = None
+                if move.aside is not None:
+                    if inode is None:
+                        os.rename(move.aside, move.target)
+                    else:
+                        remove(move.aside)
+
+    def keep(self) -> None:
+        """Have ``discard`` leave what was put aside to ``prune``: nobody knows whether it is still needed."""
+        self._moves.clear()
 
     def discard(self) -> None:
-        """Remove what was staged and not adopted, and what was moved aside."""
-        for path in (*(staged[2] for staged in self._staged), *self._aside):
+        """Remove what was staged and not adopted, and what was put aside."""
+        for _, _, path in self._staged:
             remove(path)
+        for move in self._moves:
+            if move.aside is not None:
+                remove(move.aside)
+
+
+def _put_aside(target: Path, aside: Path, *, may_link: bool) -> Path | None:
+    """Keep what is at ``target`` as ``aside``; returns that, or None where there is nothing.
+
+    With ``may_link`` it stays at its place too, to be renamed over, so that there is no moment without it.
+    """
+    try:
+        with suppress(PermissionError):
+            os.utime(target, follow_symlinks=False)  # or ``prune`` might take it for old
+        if may_link and not target.is_dir():
+            try:
+                os.link(target, aside, follow_symlinks=False)
+            except FileNotFoundError:
+                raise
+            except OSError:  # too many links, or a file system without
+                os.rename(target, aside)
+        else:
+            os.rename(target, aside)
+    except FileNotFoundError:
+        return None
+    return aside
+
+
+def _inode(path: Path) -> int | None:
+    """The inode at ``path``, None where there is nothing."""
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def remove(path: Path) -> None:

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from rq_py.clock import utc_text
 from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
 from rq_py.formats.jobspec import spec_from_mapping
 from rq_py.job import Job, JobSpec, State
 from rq_py.locking.owner import node_name
-from rq_py.queuedir import Generation
 from rq_py.spool import Spool
+from rq_py.store.tokens import is_noted, note_submit
 from rq_py.store.transaction import Store, Transaction
 
 if TYPE_CHECKING:
     from rq_py.staging import Source, Staging
-
-#: For how long a submit is remembered by its token, hours; the newest ones in any case, because the hours
-#: are by the clocks of two nodes.
-REMEMBERED_HOURS, ALWAYS_REMEMBERED = 24, 1000
-
-_FORGET = """
-    DELETE FROM submits WHERE submitted < ?
-        AND first_jid < (SELECT first_jid FROM submits ORDER BY first_jid DESC LIMIT 1 OFFSET ?)
-"""
 
 _INSERT = """
     INSERT INTO jobs (jid, priority, state, submitted, submitter, required_runner, has_stdin, has_data,
                       tag, restartable, cwd, env, command, ready)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+T = TypeVar("T")
 
 #: One row of the spool.
 _Row = tuple[str, int, str | None, str | None, bool, bool, str | None, str | None, bool, bool]
@@ -100,8 +91,7 @@ def submit(
     ``specs`` is read to its end before the lock is taken. Raises InputError, StorageError, and
     whatever ``specs`` raises; the queue is unchanged then.
     """
-    if not store.may_write:
-        raise StorageError(f"{store.directory.path}: no permission to write: ask the queue's owner")
+    store.check_writable()
     token = os.urandom(16).hex()
     staging: Staging | None = None
     spool = Spool()
@@ -114,7 +104,7 @@ def submit(
 
                     staging = Staging(store.directory, store.settings, token)
                 _stage(staging, position, spec, stdin, data)
-            spool.append(_row(spec, stdin is not None, data is not None))
+            spool.append(row_of(spec, stdin is not None, data is not None))
         if not len(spool):
             raise InputError("no commands: nothing was submitted")
         return _insert(store, spool, staging, token)
@@ -155,13 +145,8 @@ def _stage(staging: Staging, position: int, spec: JobSpec, stdin: Source | None,
         staging.add_copy(position, "data", spec.data)
 
 
-def _row(spec: JobSpec, has_stdin: bool, has_data: bool) -> _Row:
-    """The row of the spool for ``spec``."""
-    env = None
-    if spec.env:
-        import json
-
-        env = json.dumps(dict(spec.env), ensure_ascii=False)
+def row_of(spec: JobSpec, has_stdin: bool, has_data: bool) -> _Row:
+    """The row of the spool for ``spec``, as ``insert`` takes it."""
     return (
         spec.command,
         spec.priority,
@@ -170,67 +155,85 @@ def _row(spec: JobSpec, has_stdin: bool, has_data: bool) -> _Row:
         spec.restartable,
         spec.stage,
         spec.cwd,
-        env,
+        env_text(spec.env),
         has_stdin or bool(spec.stdin),
         has_data or bool(spec.data),
     )
 
 
+def env_text(variables: Mapping[str, str]) -> str | None:
+    """The column ``env`` for these variables."""
+    if not variables:
+        return None
+    import json
+
+    return json.dumps(dict(variables), ensure_ascii=False)
+
+
 def _insert(store: Store, spool: Spool, staging: Staging | None, token: str) -> Submitted:
-    """Insert everything in one transaction; after an ambiguous COMMIT ask by token, never insert again."""
+    """Insert everything in one transaction."""
+
+    def work(tx: Transaction) -> Submitted:
+        return insert(tx, spool, staging, token)
+
+    return acknowledged(store, work, token=token, staging=staging, verb="submitted")
+
+
+def insert(tx: Transaction, spool: Spool, staging: Staging | None, token: str) -> Submitted:
+    """Insert the rows of ``spool`` with the next jids, give them what is staged, and note the token."""
     submitted, submitter = utc_text(), node_name()
-    try:
-        with store.write() as tx:
-            generation, first_jid = tx.generation, _next_jid(tx)
-            with _adopted(staging, first_jid, tx):
-                tx.executemany(_INSERT, _rows(spool, first_jid, submitted, submitter))
-                tx.execute(
-                    "INSERT INTO submits (token, first_jid, count, submitted) VALUES (?, ?, ?, ?)",
-                    (token, first_jid, len(spool), submitted),
-                )
-                oldest = datetime.now(UTC) - timedelta(hours=REMEMBERED_HOURS)
-                tx.execute(_FORGET, (utc_text(oldest.timestamp()), ALWAYS_REMEMBERED))
-    except OutcomeUnknown as unknown:
-        if not _was_submitted(store, token, unknown, staging, first_jid, generation):
-            raise StorageError(f"nothing was submitted, submit again: {unknown}") from unknown
+    first_jid = _next_jid(tx)
+    if staging is not None:
+        count = len(spool)  # touch has staged at other positions too
+        staging.adopt(lambda position: first_jid + position if position < count else None, tx.beat)
+    tx.executemany(_INSERT, _rows(spool, first_jid, submitted, submitter))
+    note_submit(tx, token, first_jid, len(spool), submitted)
     return Submitted(spool, first_jid, submitted, submitter)
 
 
-@contextmanager
-def _adopted(staging: Staging | None, first_jid: int, tx: Transaction) -> Iterator[None]:
-    """Give the staged files to the jids from ``first_jid`` on, unless the block fails."""
-    if staging is None:
-        yield
-        return
+def acknowledged(
+    store: Store, work: Callable[[Transaction], T], *, token: str, staging: Staging | None, verb: str
+) -> T:
+    """Do ``work``, which notes ``token``, in one transaction, and return what it returns.
+
+    After an ambiguous COMMIT the database is asked by the token; the work is never repeated. Where nothing
+    was committed, what was staged is taken back. ``verb`` says in messages what was done to the jobs. Raises
+    StorageError, and OutcomeUnknown when the database cannot be asked.
+    """
+    results = []
     try:
-        staging.adopt(first_jid, tx.beat)
-        yield
-    except BaseException:
-        staging.take_back()
-        raise
+        with store.write() as tx:
+            try:
+                results.append(work(tx))
+            except BaseException:
+                if staging is not None:
+                    staging.take_back()
+                raise
+    except RqError as error:
+        is_unknown = isinstance(error, OutcomeUnknown)
+        if not is_unknown and (staging is None or not staging.is_adopted):
+            raise
+        if not _was_committed(store, token, staging, error, verb):
+            if is_unknown:
+                raise StorageError(f"nothing was {verb}, try again: {error}") from error
+            raise
+    return results[0]
 
 
-def _was_submitted(  # noqa: PLR0917
-    store: Store,
-    token: str,
-    unknown: OutcomeUnknown,
-    staging: Staging | None,
-    first_jid: int,
-    generation: Generation,
-) -> bool:
-    """Ask the database by token. Raises OutcomeUnknown when it cannot be asked."""
+def _was_committed(store: Store, token: str, staging: Staging | None, error: RqError, verb: str) -> bool:
+    """Ask the database by token, and take back what is staged if not. Raises OutcomeUnknown."""
     try:
         with store.read() as tx:
-            row = tx.execute("SELECT 1 FROM submits WHERE token = ?", (token,)).fetchone()
-            # Nobody else has been given these jids yet, or ever will be (store/successor.py).
-            is_ours = _next_jid(tx) <= first_jid or tx.generation != generation
-            if row is None and staging is not None and is_ours:
+            was_committed = is_noted(tx, token)
+            if not was_committed and staging is not None:
                 staging.take_back()
-    except RqError as error:
+    except RqError as second:
+        if staging is not None:
+            staging.keep()
         raise OutcomeUnknown(
-            f"the jobs may have been submitted or not, look before you submit again: {unknown}: {error}"
+            f"the jobs may have been {verb} or not, look before you try again: {error}: {second}"
         ) from error
-    return row is not None
+    return was_committed
 
 
 def _next_jid(tx: Transaction) -> int:

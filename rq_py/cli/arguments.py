@@ -15,6 +15,9 @@ from rq_py.cli.optionwords import OptionWords
 from rq_py.errors import UsageError
 from rq_py.formats.excerpt import shown
 
+#: What a queue is called in all examples, and the abbreviation of query.
+_USUAL = "q"
+
 
 class Invocation:
     """A command line, taken apart.
@@ -42,7 +45,10 @@ def split(words: Sequence[str], options_of: Callable[[str], OptionWords]) -> Inv
         if before is None:
             continue
         options, queue = before
-        if queue is None and _names_a_queue(word, words[position + 1 : position + 2]):
+        if queue is None and (
+            _names_a_queue(word, words[position + 1 : position + 2])
+            or (word == _USUAL and _is_behind_a_queue(words, position, options_of))
+        ):
             continue
         return Invocation(mode, queue, [*options, *words[position + 1 :]])
     raise UsageError(_no_mode(words, options_of))
@@ -81,10 +87,24 @@ def _names_a_queue(word: str, following: Sequence[str]) -> bool:
     return os.path.exists(os.path.join(word, "queue.yml")) or (following[0] == "create" and word not in MODES)
 
 
+def _is_behind_a_queue(words: Sequence[str], position: int, options_of: Callable[[str], OptionWords]) -> bool:
+    """Whether a mode stands behind the word at ``position``, with nothing but its options between.
+
+    So what all examples call ``q`` is a queue, also where it does not exist, and not the mode query.
+    """
+    for end in range(position + 1, len(words)):
+        mode = mode_named(words[end])
+        if mode is not None and _options_and_queue(words[:end], mode, options_of) is not None:
+            return True
+    return False
+
+
 def _no_mode(words: Sequence[str], options_of: Callable[[str], OptionWords]) -> str:
     """What is wrong with a command line without a mode."""
     for position, word in enumerate(words):
         mode = mode_named(word)
+        if word == _USUAL and any(map(mode_named, words[position + 1 :])):
+            continue
         for option in words[:position] if mode else ():
             if option.startswith("-") and options_of(mode or "").length(option) is None:
                 return f"{shown(option)}: is no option of {mode}, see: rqpy help {mode}"

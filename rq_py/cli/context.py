@@ -28,6 +28,7 @@ class Context:
     def __init__(self, mode: str, queue: str | None, environ: Mapping[str, str]) -> None:
         self.mode = mode
         self.timeout: float | None = None
+        self._folder: str | None = None  # where a snapshot is made to read from
         self._argument = queue
         variables = (environ.get(name) for name in QUEUE_VARIABLES)
         self.named = queue or next((value for value in variables if value), None)
@@ -55,7 +56,13 @@ class Context:
         """
         if self._queue is None:
             self._queue = self._open()
+            if self._folder is not None:
+                self._queue = _as_of_now(self._queue, Path(self._folder, "snapshot"))
         return self._queue
+
+    def read_snapshot(self, folder: str) -> None:
+        """Let the jobs come from a snapshot, which is made in ``folder`` when the queue is opened."""
+        self._folder = folder
 
     def _open(self) -> Queue:
         from rq_py.queue import Queue, open_default
@@ -71,6 +78,32 @@ class Context:
                 "or set RQ_Q"
             )
         return Queue(path, timeout=self.timeout)
+
+
+def _as_of_now(queue: Queue, snapshot: Path) -> Queue:
+    """The queue with its jobs as they are now, read from a new ``snapshot``; its streams are its own."""
+    import copy
+
+    seen = copy.copy(queue)
+    seen.store = queue.snapshot(snapshot).store
+    return seen
+
+
+#: The modes that only read, and so have the option ``--snapshot``.
+READING_MODES = frozenset(
+    ("list", "status", "query", "stdin", "stdout", "stderr", "stdin4", "stdout4", "stderr4", "ioview")
+)
+
+
+def snapshot_option() -> click.Parameter:
+    """The option of the modes that only read."""
+    return click.Option(
+        ["--snapshot", "-s", "snapshot_option"],
+        is_flag=True,
+        expose_value=False,
+        callback=_take_snapshot,
+        help="Copy the database first and read the copy, which is removed then.",
+    )
 
 
 def shared_options() -> list[click.Parameter]:
@@ -105,3 +138,12 @@ def _take_queue(ctx: click.Context, _: click.Parameter, value: str | None) -> No
 def _take_timeout(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
     if value is not None:
         ctx.obj.timeout = value
+
+
+def _take_snapshot(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        import tempfile
+
+        folder = tempfile.TemporaryDirectory(prefix="rqpy-", ignore_cleanup_errors=True)
+        ctx.call_on_close(folder.cleanup)
+        ctx.obj.read_snapshot(folder.name)

@@ -11,7 +11,7 @@ from rq_py.cli.feedoptions import called_as, feed_options, given
 
 @click.command(name="feed")
 @feed_options
-@click.option("--daemon", "-d", is_flag=True, help="Feed in the background: see start.")
+@click.option("--daemon", "-d", "-D", is_flag=True, help="Feed in the background: see start.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing when a feeder runs already.")
 @click.pass_obj
 def command(obj: Any, /, daemon: bool, quiet: bool, **values: Any) -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from rq_py.cli.context import Context, shared_options
+from rq_py.cli.context import READING_MODES, Context, shared_options, snapshot_option
 from rq_py.cli.modes import MODES, mode_named
 from rq_py.cli.optionwords import OptionWords, normalized
 from rq_py.errors import UsageError
@@ -49,6 +49,8 @@ class Modes(click.Group):
         command: click.Command = import_module(f"rq_py.cli.{name}").command
         if not any(parameter.name == "queue_option" for parameter in command.params):
             command.params.extend(shared_options())
+            if name in READING_MODES:
+                command.params.append(snapshot_option())
         return command
 
     def options_of(self, mode: str) -> OptionWords:

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from rq_py import __version__
 
+#: A completion script sets it (completion.VARIABLE, which is not imported: every start would pay for it).
+_COMPLETING = "_RQPY_COMPLETE"
+
 
 def main() -> None:
     """Run ``rqpy`` with the arguments of the process, and exit."""
@@ -38,6 +41,12 @@ def run(words: Sequence[str]) -> int:
 
 def _dispatch(words: Sequence[str]) -> int:
     """Run the mode that ``words`` name."""
+    if _COMPLETING in os.environ:
+        from rq_py.cli.completing import complete
+        from rq_py.cli.printing import write
+
+        write(complete(os.environ[_COMPLETING]))
+        return 0
     if list(words) == ["--version"]:
         from rq_py.cli.printing import write
 
@@ -56,8 +65,13 @@ def _dispatch(words: Sequence[str]) -> int:
 
     modes = Modes()
     invocation = split(words, modes.options_of)
+    arguments = invocation.arguments
+    if os.environ.get("RQ_OPTS") or os.environ.get("RQ_OPTIONS"):
+        from rq_py.cli.extraoptions import with_extra_options
+
+        arguments = with_extra_options(invocation, modes, os.environ)
     context = Context(invocation.mode, invocation.queue, os.environ)
-    return modes.run(context, invocation.arguments)
+    return modes.run(context, arguments)
 
 
 def _open_missing_descriptors() -> None:

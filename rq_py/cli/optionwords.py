@@ -17,11 +17,13 @@ class OptionWords:
 
     def __init__(self, parameters: Iterable[click.Parameter]) -> None:
         self._takes_value: dict[str, bool] = {}
+        self._names: dict[str, str] = {}
         for parameter in parameters:
             if isinstance(parameter, click.Option):
                 takes_value = not parameter.is_flag and not parameter.count
                 names = (*parameter.opts, *parameter.secondary_opts)
                 self._takes_value.update(dict.fromkeys(names, takes_value))
+                self._names.update(dict.fromkeys(names, parameter.name or ""))
 
     def length(self, word: str) -> int | None:
         """How many words the option in ``word`` takes: 1, or 2 with its value; None if it is no option.
@@ -41,3 +43,16 @@ class OptionWords:
             if takes_value:
                 return 1 if word[position:] else 2
         return 1 if len(word) > 1 else None
+
+    def names(self, word: str) -> list[str]:
+        """The names of the parameters that the options in ``word`` set; none if it is no option."""
+        if self.length(word) is None:
+            return []
+        if word.startswith("--"):
+            return [self._names[normalized(word.partition("=")[0])]]
+        names = []
+        for letter in word[1:]:
+            names.append(self._names[f"-{letter}"])
+            if self._takes_value[f"-{letter}"]:
+                break
+        return names

@@ -15,13 +15,14 @@ from rq_py.cli.commandwords import CommandTaking
 from rq_py.cli.context import Context
 from rq_py.cli.output import chosen_fields, listing_options, write_jobs
 from rq_py.cli.overrides import Overrides, current_directory, variables
-from rq_py.cli.printing import print_line
-from rq_py.errors import InputError, RqError, UsageError
+from rq_py.cli.printing import print_line, stdout
+from rq_py.errors import InputError, RqError, StorageError, UsageError
 from rq_py.formats.jobspec import check_command
 from rq_py.job import JobSpec
 
 if TYPE_CHECKING:
     from rq_py.staging import Source
+    from rq_py.submission import Submitted
 
 
 _EXAMPLES = """\b
@@ -102,13 +103,29 @@ def command(
         )
     if infile is not None and words:
         raise UsageError("give either --infile or a command, not both")
+    if not quiet:
+        stdout()  # a closed one is said before anything is submitted
     submitted = context.queue().submit_many(
         _specs(words, None if reads_stdin else infile, overrides),
         stdin=_stdin_source(stdin),
         data=None if data is None else Path(data),
     )
     if not quiet:
-        write_jobs(submitted, output, shown_fields)
+        _print(submitted, output, shown_fields)
+
+
+def _print(submitted: Submitted, output: str, fields: Sequence[str] | None) -> None:
+    """Print the new jobs. Raises StorageError that says they are in the queue: submitting again is wrong."""
+    try:
+        write_jobs(submitted, output, fields)
+        stdout().flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        last = submitted.first_jid + submitted.count - 1
+        raise StorageError(
+            f"jobs {submitted.first_jid} to {last} were submitted, but cannot be printed: {error.strerror}"
+        ) from error
 
 
 def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[JobSpec]:

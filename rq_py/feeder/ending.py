@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Collection
 from enum import Enum
+from pathlib import Path
 
+from rq_py.feeder import leftovers
 from rq_py.feeder.log import LOG
 from rq_py.runner.client import Exit, Key, RunnerClient
 from rq_py.runner.identity import boottime
+from rq_py.runner.processes import Process, signal_process
 
 #: Seconds after KILL until a stop gives jobs up that do not end: they sleep in the kernel.
 GIVE_UP_SECONDS = 10.0
@@ -36,9 +39,13 @@ _NEXT = {
 
 
 class Ending:
-    """The mode of a feeder, and what a stop has done so far; ``grace`` is seconds from TERM to KILL."""
+    """The mode of a feeder of ``queue``, and what a stop has done so far.
 
-    def __init__(self, grace: float) -> None:
+    ``grace`` is seconds from TERM to KILL.
+    """
+
+    def __init__(self, grace: float, queue: Path) -> None:
+        self._queue = queue
         self.mode = Mode.FEEDING
         self.stopped: set[Key] = set()  #: jobs that a stop has reached: they are buried, not finished
         self.lingering: dict[Key, Exit] = {}  #: of those, the ones whose shell has ended, but not their tree
@@ -48,6 +55,7 @@ class Ending:
         self._signals = [signal.SIGTERM, signal.SIGKILL]
         self._signal_at = float("inf")
         self._gone: set[Key] = set()
+        self._told: set[Process] = set()  # strays that have had their TERM
 
     @property
     def has_given_up(self) -> bool:
@@ -75,6 +83,14 @@ class Ending:
             self.lingering[key] = exits.pop(key)
             self.at = boottime()
 
+    def has_reached(self, key: Key) -> bool:
+        """Whether a stop has signalled this job: its claim is no open question, whatever it is seen to do."""
+        return key in self.stopped or key in self.lingering
+
+    def forget_lingering(self) -> None:
+        """A reconciliation has ended and buried what lingered; the runner knows nothing of it any more."""
+        self.lingering = {}
+
     def pursue(self, runner: RunnerClient, running: Collection[Key]) -> dict[Key, Exit]:
         """Go on with a stop: signal all that is left when it is time, and say which jobs are gone now.
 
@@ -91,7 +107,24 @@ class Ending:
             self._signal_at = boottime() + self._grace if self._signals else float("inf")
         # CONT, because it changes nothing for a process that runs: the answer says how many there are.
         gone = {key: ended for key, ended in self.lingering.items() if not runner.kill(key, signal.SIGCONT)}
+        for key in self._end_strays(gone):
+            del gone[key]
         self._gone |= gone.keys()
         self.lingering = {key: ended for key, ended in self.lingering.items() if key not in gone}
         self.at = min(self._signal_at, boottime() + LOOK_SECONDS if self.lingering else float("inf"))
         return gone
+
+    def _end_strays(self, keys: Collection[Key]) -> set[Key]:
+        """Signal what has left its job's tree, but has its variables; say which jobs still have some.
+
+        The runner does not find a process that has made a session of its own and lost its parent. It gets
+        TERM when it is seen first, and KILL once the grace is over.
+        """
+        strays = leftovers.find_marked(self._queue, keys)
+        for process in (process for found in strays.values() for process in found):
+            if process not in self._told:
+                self._told.add(process)
+                signal_process(*process, signal.SIGTERM)
+            elif not self._signals:
+                signal_process(*process, signal.SIGKILL)
+        return set(strays)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from rq_py import clock
 from rq_py.job import Job
-from rq_py.runner.client import Key
+from rq_py.runner.client import Exit, Key
 from rq_py.runner.identity import boottime, start_ticks
-from rq_py.runner.processes import Process, Tree
+from rq_py.runner.processes import Process, Tree, members
 from rq_py.runner.shell import BOOT
 
 #: Seconds between TERM and KILL, and after KILL until a process counts as one that cannot be ended.
@@ -34,6 +34,8 @@ def end(shells: Mapping[Key, Sequence[Process]]) -> set[Key]:
     process that sleeps in the kernel, or belongs to another user.
     """
     trees = [(key, Tree(pid, start)) for key, found in shells.items() for pid, start in found]
+    for _, tree in trees:
+        tree.reached.add((tree.pid, tree.start))  # it may lead no session: then only this names it
     for signum, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         for _, tree in trees:
             tree.signal(signum)
@@ -72,14 +74,7 @@ def find(queue: Path, jobs: Collection[Job], booted: float) -> dict[Key, list[Pr
     ``booted`` is when this machine was booted, in seconds since the epoch. A program that clears its
     environment, and has lost its shell, is not found.
     """
-    found: dict[Key, list[Process]] = {}
-    marks = {key_of(job): _marks(queue, job) for job in jobs}
-    for name in os.listdir("/proc") if marks else ():
-        variables = _words(name, "environ") if name.isdecimal() else frozenset()
-        for key, mark in marks.items():
-            start = start_ticks(int(name)) if mark <= variables else None
-            if start is not None:
-                found.setdefault(key, []).append((int(name), start))
+    found = find_marked(queue, [key_of(job) for job in jobs])
     for job in jobs:
         shell = _shell_of(job, booted)
         if shell is not None:
@@ -87,12 +82,47 @@ def find(queue: Path, jobs: Collection[Job], booted: float) -> dict[Key, list[Pr
     return found
 
 
-def _marks(queue: Path, job: Job) -> frozenset[bytes]:
+def find_marked(queue: Path, keys: Collection[Key]) -> dict[Key, list[Process]]:
+    """The living processes of this user that have the variables of these attempts, wherever they have gone.
+
+    A feeder or a runner that a job has started is none of its processes: other jobs depend on it.
+    """
+    found: dict[Key, list[Process]] = {}
+    marks = {key: _marks(queue, key) for key in keys}
+    for name in os.listdir("/proc") if marks else ():
+        variables = _words(name, "environ") if name.isdecimal() else frozenset()
+        for key, mark in marks.items():
+            if mark <= variables and not _is_ours(name):
+                start = start_ticks(int(name))
+                if start is not None:
+                    found.setdefault(key, []).append((int(name), start))
+    return found
+
+
+def of_session(ended: Exit, booted: float) -> list[Process]:
+    """What is left of the session of a job whose shell has ended, and whose start time is not known any more.
+
+    A process that is in it and older than the shell's end proves that the session is the job's: its number
+    was not free for anybody else since (processes.py). Without such a process nothing is named.
+    """
+    left = members(ended.pid, 0)
+    ticks = (ended.finished - booted) * os.sysconf("SC_CLK_TCK")
+    return left if any(start < ticks for _, start in left) else []
+
+
+def _is_ours(pid: str) -> bool:
+    words = _words(pid, "cmdline")
+    return int(pid) == os.getpid() or any(
+        b"rq_py.feeder" in word or b"rq_py.runner" in word for word in words
+    )
+
+
+def _marks(queue: Path, key: Key) -> frozenset[bytes]:
     return frozenset(
         {
             b"RQ_Q=" + os.fsencode(queue),
-            f"RQ_JID={job.jid}".encode(),
-            f"RQ_ATTEMPT={job.attempt}".encode(),
+            f"RQ_JID={key.jid}".encode(),
+            f"RQ_ATTEMPT={key.attempt}".encode(),
         }
     )
 

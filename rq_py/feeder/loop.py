@@ -36,7 +36,7 @@ class Feeder:
         self._options = session.options
         self._store = session.queue.store
         self._slots = Slots(self._options.max_feed)
-        self._ending = Ending(self._options.grace)
+        self._ending = Ending(self._options.grace, session.queue.path)
         self._doubtful = False  # the last COMMIT may or may not have happened
         self._woken = True  # there may be jobs to claim
         self._found_all = False  # the last tick claimed all that there was for this node
@@ -47,7 +47,8 @@ class Feeder:
         # Shorter than LONGEST_GAP of the looks: a stuck holder's lease goes on being counted from try to try.
         self._storage = Backoff(longest=2.0)
         self._attaching = Backoff(first=0.2)
-        self._slots.adopt(session.running)
+        self._settling = Backoff(first=0.1, longest=FULL_TICK)  # until the runner has told all that it knows
+        self._begin_anew()
 
     def run(self) -> Mode:
         """Work until the end and say which one it was.
@@ -148,8 +149,14 @@ class Feeder:
             self._slots.refused |= claimed
 
     def _was_claimed_in_doubt(self, key: Key) -> bool:
-        # Claims by another journal are not of this feeder's life: only a reconciliation may judge them.
-        return not self._slots.holds(key) and key.token.startswith(f"{self._session.journal}.")
+        # Claims by another journal are not of this feeder's life: only a reconciliation may judge them, and
+        # what it left open. A stopped job may have no place in the slots while its tree is being ended.
+        return (
+            not self._slots.holds(key)
+            and not self._ending.has_reached(key)
+            and key not in self._session.unsettled
+            and key.token.startswith(f"{self._session.journal}.")
+        )
 
     # --- when a tick is due ------------------------------------------------------------------------------
 
@@ -157,7 +164,7 @@ class Feeder:
         if self._storage.waiting:
             return
         try:
-            if self._full_tick.due and self._session.unsettled:
+            if self._must_agree:
                 self._agree()
             if self._doubtful:
                 self._settle()
@@ -169,6 +176,13 @@ class Feeder:
             if not self._storage.failing:
                 LOG.warning("%s; %d jobs run on, trying again", error, len(self._slots.running))
             self._storage.failed()
+
+    @property
+    def _must_agree(self) -> bool:
+        """Whether to judge anew what the last reconciliation left open; not during a stop's grace."""
+        if not self._session.unsettled or self._ending.lingering:
+            return False
+        return self._full_tick.due or (self._settling.failing and not self._settling.waiting)
 
     def _tick_is_due(self) -> bool:
         if self._slots.has_work_for_the_database or self._full_tick.due or self._storage.failing:
@@ -212,6 +226,8 @@ class Feeder:
             times += [self._ending.at, self._storage.until]
         else:
             times += [self._ending.at, self._full_tick.at]
+            if self._settling.failing and not self._ending.lingering:
+                times.append(self._settling.until)
             if self._doubtful or self._slots.has_work_for_the_database:
                 times.append(0.0)
             elif self._ending.mode is Mode.FEEDING and self._slots.free:
@@ -237,7 +253,7 @@ class Feeder:
     def _is_over(self) -> bool:
         if self._ending.mode is Mode.LEAVING or self._ending.has_given_up:
             return True
-        if self._doubtful or self._ending.lingering or not self._slots.is_empty:
+        if self._doubtful or self._settling.failing or self._ending.lingering or not self._slots.is_empty:
             return False
         return self._ending.mode is not Mode.FEEDING or (self._options.until_empty and self._found_all)
 
@@ -259,6 +275,15 @@ class Feeder:
 
     def _agree(self) -> None:
         """Bring database and runner into agreement and begin anew with the result."""
-        self._session.agree(self._slots.exits)
-        self._slots.adopt(self._session.running)
+        self._session.agree(self._slots.exits | self._ending.lingering, self._ending.stopped)
+        self._ending.forget_lingering()
+        self._begin_anew()
         self._doubtful, self._woken = False, True
+
+    def _begin_anew(self) -> None:
+        """Take over what was agreed upon; if the runner has more to tell, it is asked again soon."""
+        self._slots.adopt(self._session.running)
+        if self._session.undecided:
+            self._settling.failed()
+        else:
+            self._settling.worked()

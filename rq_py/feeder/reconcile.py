@@ -37,16 +37,23 @@ class Plan:
     bury: dict[Key, Reason] = field(default_factory=dict)  # once nothing runs any more
     forget: list[Key] = field(default_factory=list)  # what the runner may forget after that
     journal_lost: list[Job] = field(default_factory=list)  # to be looked for among all processes
+    stopped: list[Exit] = field(default_factory=list)  # a stop has reached them: to be looked for as well
+    undecided: set[Key] = field(default_factory=set)  # the runner has not told all that it knows: left alone
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The result: what runs, and what the runner is to be told; ``unsettled`` jobs resist being ended."""
+    """The result: what runs, and what the runner is to be told.
+
+    ``unsettled`` jobs resist being ended, or are ``undecided``: an exit that is still to come tells about
+    those, or the next reconciliation, which should be soon.
+    """
 
     running: dict[Key, Running]
     kill: list[Key]
     confirm: list[Key]
     unsettled: set[Key]
+    undecided: set[Key]
 
 
 def outcome_of(ended: Exit) -> Outcome:
@@ -66,11 +73,18 @@ def outcome_of(ended: Exit) -> Outcome:
     )
 
 
-def plan(rows: Collection[Job], hello: Hello, exits: Collection[Exit], booted: float) -> Plan:
+def plan(
+    rows: Collection[Job],
+    hello: Hello,
+    exits: Collection[Exit],
+    booted: float,
+    stopped: Collection[Key] = frozenset(),
+) -> Plan:
     """Decide about ``rows``, which run under this feeder's name, and all that the runner knows.
 
     ``exits`` are those that the feeder still has in its memory; ``booted`` is when this machine was
-    booted, in seconds since the epoch, and only tells two reasons for burying apart.
+    booted, in seconds since the epoch, and only tells two reasons for burying apart. ``stopped`` are the jobs
+    that a stop of this feeder has reached: how their shells ended does not count.
     """
     wanted = {key_of(row): row for row in rows}
     ended = {known.key: known for known in (*exits, *hello.exits)}
@@ -82,17 +96,22 @@ def plan(rows: Collection[Job], hello: Hello, exits: Collection[Exit], booted: f
         # The claim of a job that is not restartable may have been lost as node_lost; it runs on, for its
         # exit is still welcome. A restartable one may run elsewhere already.
         kill=[known for key, known in running.items() if key not in wanted and known.restartable],
-        finish=list(ended.values()),
+        finish=[known for key, known in ended.items() if key not in stopped],
+        stopped=[known for key, known in ended.items() if key in stopped],
         end={key: [(known.pid, known.start)] for key, known in orphans.items()},
-        forget=[*orphans, *rebooted],
+        forget=[*orphans, *rebooted, *(key for key in ended if key in stopped)],
     )
     for key, row in wanted.items():
-        if key in ended or key in running:
+        if key in running or (key in ended and key not in stopped):
             continue
-        if key in orphans:
+        if key in ended or (key in orphans and key in stopped):
+            made.bury[key] = Reason.STOPPED
+        elif key in orphans:
             made.bury[key] = Reason.RUNNER_LOST
         elif key in rebooted:
             made.bury[key] = Reason.NODE_REBOOTED
+        elif not hello.complete:
+            made.undecided.add(key)
         elif key.token.partition(".")[0] == hello.journal:
             made.release.append(row)  # the very journal of the claim, of this boot, has no "going" of it
         else:
@@ -102,19 +121,28 @@ def plan(rows: Collection[Job], hello: Hello, exits: Collection[Exit], booted: f
     return made
 
 
-def reconcile(store: Store, feeder: str, queue: Path, hello: Hello, exits: Mapping[Key, Exit]) -> Reconciled:
+def reconcile(
+    store: Store,
+    feeder: str,
+    queue: Path,
+    hello: Hello,
+    exits: Mapping[Key, Exit],
+    *,
+    stopped: Collection[Key] = frozenset(),
+) -> Reconciled:
     """Carry the plan out. Raises LockTimeout and StorageError, also OutcomeUnknown: then do it again."""
     with store.read() as tx:
         rows = claims.running_of(tx, feeder)
     booted = time.time() - boottime()
-    made = plan(rows, hello, exits.values(), booted)
-    to_end = made.end | leftovers.find(queue, made.journal_lost, booted)
+    made = plan(rows, hello, exits.values(), booted, stopped)
+    to_end = _left_of(made, queue, booted, stopped)
     for key in to_end:
         LOG.warning("job %d: its runner was killed, ending what is left of it", key.jid)
     unsettled = leftovers.end(to_end)
     for key in unsettled:
         LOG.error("job %d: processes of it cannot be ended, it stays running until they are gone", key.jid)
     lost = []
+    buried = {}
     with store.write() as tx:
         now = clock.utc_text()
         for known in made.finish:
@@ -124,19 +152,33 @@ def reconcile(store: Store, feeder: str, queue: Path, hello: Hello, exits: Mappi
             claims.release(tx, row.jid, row.attempt, row.token)
         for key, reason in made.bury.items():
             if key not in unsettled:
-                claims.bury(tx, key.jid, key.attempt, key.token, reason=reason, now=now)
-    _tell(made, unsettled, lost)
+                buried[key] = claims.bury(tx, key.jid, key.attempt, key.token, reason=reason, now=now)
+    _tell(made, buried, lost)
     return Reconciled(
         running={known.key: known for known in made.adopt},
         kill=[known.key for known in made.kill],
         confirm=[
             key for key in (*(known.key for known in made.finish), *made.forget) if key not in unsettled
         ],
-        unsettled=unsettled,
+        unsettled=unsettled | made.undecided,
+        undecided=made.undecided,
     )
 
 
-def _tell(made: Plan, unsettled: Collection[Key], lost: Collection[Key]) -> None:
+def _left_of(made: Plan, queue: Path, booted: float, stopped: Collection[Key]) -> dict[Key, list[Process]]:
+    """The processes by which all that is to be ended is found."""
+    left = made.end | leftovers.find(queue, made.journal_lost, booted)
+    reached = [known.key for known in made.stopped] + [key for key in made.end if key in stopped]
+    for key, found in leftovers.find_marked(queue, reached).items():
+        left[key] = [*left.get(key, ()), *found]
+    for known in made.stopped:
+        found = leftovers.of_session(known, booted)
+        if found:
+            left[known.key] = [*left.get(known.key, ()), *found]
+    return left
+
+
+def _tell(made: Plan, buried: Mapping[Key, Verdict], lost: Collection[Key]) -> None:
     """Say in the log what was done."""
     if made.adopt:
         LOG.info("%d jobs run on here: taken over", len(made.adopt))
@@ -144,8 +186,12 @@ def _tell(made: Plan, unsettled: Collection[Key], lost: Collection[Key]) -> None
         LOG.info("%d jobs had ended meanwhile", len(made.finish))
     for row in made.release:
         LOG.info("job %d: was claimed but never launched: released", row.jid)
-    for key, reason in made.bury.items():
-        if key not in unsettled:
-            LOG.warning("job %d: %s", key.jid, reason)
+    for key, verdict in buried.items():
+        if verdict is Verdict.DONE:
+            LOG.warning("job %d: %s", key.jid, made.bury[key])
+        elif verdict is Verdict.LOST:
+            LOG.warning("job %d: %s, but its claim was lost: left alone", key.jid, made.bury[key])
+    if made.undecided:
+        LOG.info("%d jobs: the runner has more to tell before they are decided about", len(made.undecided))
     for key in lost:
         LOG.warning("job %d: its claim was lost, its exit is refused", key.jid)

@@ -78,7 +78,8 @@ def _build(job: Job, place: Place) -> str:
             *_environment(job, place),
             *_directory(job, place),
             # The one copy of the command: a command of 64 KiB of quotes must still fit into one message.
-            'eval "$RQ_COMMAND"',
+            # The space is for bash, where a command that begins with a '-' would be an option of eval's.
+            'eval " $RQ_COMMAND"',
             "",
         ]
     )

@@ -7,17 +7,18 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import rq_py
 from rq_py import claims, clock
 from rq_py.errors import FeederError, LockTimeout, QueueError, RunnerError, RunnerGone, StorageError
-from rq_py.feeder import environment, log, single
+from rq_py.feeder import environment, log, namesake, single
 from rq_py.feeder.control import Ear
 from rq_py.feeder.ending import Mode
-from rq_py.feeder.leases import Leases
+from rq_py.feeder.leases import RENEWALS, Leases
+from rq_py.feeder.leftovers import key_of
 from rq_py.feeder.log import LOG
 from rq_py.feeder.options import DEFAULT_LOG_SIZE, FeedOptions
 from rq_py.feeder.reconcile import reconcile
@@ -72,6 +73,7 @@ class Session:
     def __init__(self, options: FeedOptions, stack: contextlib.ExitStack) -> None:
         self.options = options
         self.queue = Queue(options.queue, timeout=options.timeout)
+        self.queue.store.check_writable()
         mounts.check(self.queue.path)
         if not options.allow_root:
             _refuse_root(self.queue.path)
@@ -80,11 +82,12 @@ class Session:
         self.lock_wait = LOCK_WAIT
         self.running: dict[Key, Running] = {}
         self.unsettled: set[Key] = set()
+        self.undecided: set[Key] = set()  #: of those, the ones of which the runner has more to tell
         self.journal = ""  #: the id of the runner's journal, part of each claim's token
         self._runner: RunnerClient | None = None
 
         state = stack.enter_context(LocalState(self.queue.local_state))
-        self._state_dir = state.path
+        self._state = state
         one = Single(state.path, options.queue)
         stack.callback(one.close)
         log_path = _set_up_log(options, state.path)
@@ -113,10 +116,31 @@ class Session:
         self.leases = Leases(self.queue, self.feeder, self.lock_wait)
         stack.callback(self.detach)
         self.attach()
+        self._refuse_namesake(one.killed)
         self.agree({})
         self.leases.begin()
         self.leases.introduce(self.runner)
         self._tidy()
+
+    def _refuse_namesake(self, killed: FeederInfo | None) -> None:
+        """Before anything is buried: no other machine may feed under this name. Raises FeederError.
+
+        It costs a wait only where jobs run under this name that this machine's runner has never heard of.
+        """
+        lease = self.queue.dir.feeders / self.feeder
+        if not namesake.may_live(lease, killed):
+            return
+        with self.queue.store.read(timeout=self.options.timeout) as tx:
+            rows = claims.running_of(tx, self.feeder)
+        if not rows:
+            return
+        hello = self.runner.hello(self._environment.shell, self._environment.variables)
+        known = {running.key for running in (*hello.running, *hello.orphans, *hello.rebooted)}
+        known |= {ended.key for ended in hello.exits}
+        keys = map(key_of, rows)
+        if any(key not in known and key.token.partition(".")[0] != hello.journal for key in keys):
+            renewal = self.queue.settings.node_lease / RENEWALS
+            namesake.refuse(lease, renewal, self.node, self.signals)
 
     def _tidy(self) -> None:
         """Remove from the queue what killed processes left there a day ago; that it cannot is no matter."""
@@ -139,9 +163,13 @@ class Session:
         return self._runner
 
     def attach(self) -> None:
-        """Connect to this node's runner and start one where there is none. Raises RunnerError."""
+        """Connect to this node's runner and start one where there is none.
+
+        Raises RunnerError, and QueueError when the local state was removed.
+        """
         self.detach()
-        self._runner = RunnerClient.connect_or_start(self._state_dir)
+        self._check_local_state()
+        self._runner = RunnerClient.connect_or_start(self._state.path)
 
     def detach(self) -> None:
         """Let the runner go: it ends the ready shells, jobs run on."""
@@ -149,25 +177,36 @@ class Session:
             self._runner.close()
             self._runner = None
 
-    def agree(self, exits: Mapping[Key, Exit]) -> None:
+    def agree(self, exits: Mapping[Key, Exit], stopped: Collection[Key] = frozenset()) -> None:
         """Bring the database and the runner into agreement; ``running`` and ``unsettled`` are the result.
 
-        ``exits`` are those that only this process may still know. Raises RunnerError, LockTimeout, and
+        ``exits`` are those that only this process may still know, ``stopped`` the jobs that a stop has
+        reached. Raises RunnerError, LockTimeout, and
         StorageError (also OutcomeUnknown): then it is to be done again.
         """
         hello = self.runner.hello(self._environment.shell, self._environment.variables)
-        agreed = reconcile(self.queue.store, self.feeder, self.queue.path, hello, exits)
+        agreed = reconcile(self.queue.store, self.feeder, self.queue.path, hello, exits, stopped=stopped)
         for key in agreed.kill:
             LOG.warning("job %d: its claim was lost, ending it", key.jid)
             self.runner.kill(key, signal.SIGKILL)
         self.runner.confirm(agreed.confirm)
         self.journal = hello.journal
         self.running, self.unsettled = agreed.running, agreed.unsettled
+        self.undecided = agreed.undecided
         self.leases.introduce(self.runner)
 
     def keep_leases(self) -> None:
-        """Renew this node's lease, and look after the others, where it is time. Raises RunnerGone."""
+        """Renew this node's lease, and look after the others, where it is time.
+
+        Raises RunnerGone, and QueueError when the local state was removed.
+        """
+        self._check_local_state()
         self.leases.keep(self._runner)
+
+    def _check_local_state(self) -> None:
+        """Without it nobody reaches this feeder, and a second one may start beside it. Raises QueueError."""
+        if not self._state.is_in_place():
+            raise QueueError(f"{self._state.path}: its local state was removed: leaving, jobs run on")
 
     def sources(self) -> list[HasFileno]:
         """Everything that may end the loop's wait."""

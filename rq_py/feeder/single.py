@@ -67,6 +67,8 @@ class Single:
             raise FeederRunning(running_line(queue, info(state_dir))) from None
         except OSError as error:
             raise StorageError(f"{state_dir / LOCK_NAME}: cannot be locked: {error.strerror}") from error
+        #: The feeder that was killed here, from the note that it could not take away.
+        self.killed = _note(state_dir)
 
     def tell(self, me: FeederInfo) -> None:
         """Write the note: a new file, then a rename, so that nobody reads half of it."""
@@ -79,7 +81,9 @@ class Single:
 
     def close(self) -> None:
         """Take the note away and let the next feeder in."""
-        (self._state_dir / NOTE_NAME).unlink(missing_ok=True)
+        found = _note(self._state_dir)
+        if found is None or found.pid == os.getpid():  # else the directory was removed, and made anew
+            (self._state_dir / NOTE_NAME).unlink(missing_ok=True)
         self._lock.release()
 
 
@@ -103,11 +107,15 @@ def this_process(options: FeedOptions, *, node: str, since: str, version: str, l
 
 def info(state_dir: Path) -> FeederInfo | None:
     """The feeder that runs on the local state ``state_dir``, or None."""
+    found = _note(state_dir)
+    return found if found is not None and found.is_alive else None
+
+
+def _note(state_dir: Path) -> FeederInfo | None:
     try:
-        found = FeederInfo(**json.loads((state_dir / NOTE_NAME).read_text(encoding="utf-8")))
+        return FeederInfo(**json.loads((state_dir / NOTE_NAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.is_alive else None
 
 
 def running_line(queue: str, who: FeederInfo | None) -> str:

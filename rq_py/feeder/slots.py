@@ -17,13 +17,21 @@ from rq_py.feeder.log import LOG
 from rq_py.feeder.pace import Backoff
 from rq_py.job import Job
 from rq_py.runner.client import Exit, Key, Launch, RunnerClient, Running, Shell
+from rq_py.runner.shells import MAX_SHELLS
 
 
 class Slots:
-    """Up to ``count`` running jobs. Every method that takes the runner may raise RunnerGone."""
+    """Up to ``count`` running jobs, and never more than a runner has shells.
+
+    Every method that takes the runner may raise RunnerGone.
+    """
 
     def __init__(self, count: int) -> None:
-        self.count = count
+        self.count = min(count, MAX_SHELLS)
+        if self.count < count:
+            LOG.warning(
+                "--max-feed %d: a runner has at most %d shells, so %d it is", count, MAX_SHELLS, MAX_SHELLS
+            )
         self.running: dict[Key, bool] = {}  #: -> whether the job is restartable
         self.exits: dict[Key, Exit] = {}
         self.refused: dict[Key, Job] = {}

@@ -30,7 +30,7 @@ def detect(line: bytes, where: str) -> Literal["yaml", "lines"]:
     Raises InputError for what is neither, but would be run as commands: JSON, and YAML without its ``---``.
     """
     stripped = line.strip()
-    if _YAML.match(line):
+    if is_yaml(line):
         return "yaml"
     if _JSON.match(stripped):
         raise InputError(
@@ -41,15 +41,20 @@ def detect(line: bytes, where: str) -> Literal["yaml", "lines"]:
     return "lines"
 
 
+def is_yaml(line: bytes) -> bool:
+    """Whether the first line that is neither blank nor a comment begins a YAML document."""
+    return _YAML.match(line) is not None
+
+
 def read_jobs(stream: BinaryIO, source: str) -> Iterator[JobSpec]:
     """Read jobs from ``stream``: YAML if it begins with ``---``, else one command per line.
 
     ``source`` is what errors call the input. Streams, in the memory of one job. Raises InputError.
     """
-    number, line = _first_line(stream, source)
+    number, line = first_line(stream, source)
     if not line:
         return
-    rest = _Pushback(line, stream)
+    rest = Pushback(line, stream)
     if detect(line, f"{source} line {number}") == "yaml":
         yield from read_yaml(rest, source, number)
     else:
@@ -63,7 +68,7 @@ def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[Jo
     return yamlinput.read_yaml(stream, source, first_line)
 
 
-def _first_line(stream: BinaryIO, source: str) -> tuple[int, bytes]:
+def first_line(stream: BinaryIO, source: str) -> tuple[int, bytes]:
     """The first line that is neither blank nor a comment, and its number; b'' when there is none."""
     number = 0
     while line := stream.readline(MAX_COMMAND_BYTES + 2):
@@ -79,7 +84,7 @@ def _first_line(stream: BinaryIO, source: str) -> tuple[int, bytes]:
     return number, b""
 
 
-class _Pushback:
+class Pushback:
     """A stream with the line that was read from it put back."""
 
     def __init__(self, line: bytes, stream: BinaryIO) -> None:
@@ -88,5 +93,6 @@ class _Pushback:
         self._read1: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
 
     def read(self, size: int) -> bytes:
+        """Return the next bytes, at most ``size``."""
         line, self._line = self._line[:size], self._line[size:]
         return line or self._read1(size)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from rq_py.errors import InputError
 from rq_py.formats.excerpt import CHARACTERS, shown
-from rq_py.job import LISTED_FIELDS, MAX_COMMAND_BYTES, JobSpec, State
+from rq_py.job import LISTED_FIELDS, MAX_COMMAND_BYTES, NODE_NAME, JobSpec, State
 
 #: What a mapping may hold: the fields of a listing, and ``stage``.
 INPUT_FIELDS = frozenset({*LISTED_FIELDS, "stage"})
@@ -139,12 +139,14 @@ def _size(name: str, text: str) -> int:
 
 def _required_runner(fields: Mapping[str, object]) -> str | None:
     required = _text(fields, "required_runner")
-    if fields.get("jid") is not None:
-        return required
-    runner = _text(fields, "runner")
-    if runner and required and runner != required:
-        raise _Wrong(f"runner: {shown(runner)} contradicts required_runner: {shown(required)}")
-    return required or runner
+    if fields.get("jid") is None:
+        runner = _text(fields, "runner")
+        if runner and required and runner != required:
+            raise _Wrong(f"runner: {shown(runner)} contradicts required_runner: {shown(required)}")
+        required = required or runner
+    if required and not NODE_NAME.fullmatch(required):
+        raise _Wrong(f"runner: {shown(required)} is no name that a node can have")
+    return required
 
 
 def _flag(fields: Mapping[str, object], name: str) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 
 from rq_py.errors import UsageError
+from rq_py.job import NODE_NAME
 from rq_py.runner import identity
-
-_NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def node_name() -> str:
@@ -18,7 +16,7 @@ def node_name() -> str:
     Raises UsageError when it could not be part of a file name.
     """
     name = os.environ.get("RQ_NODE") or os.uname().nodename
-    if not _NODE_NAME.fullmatch(name):
+    if not NODE_NAME.fullmatch(name):
         raise UsageError(f"node name {name!r}: must be 1-64 letters, digits and _.-: set RQ_NODE")
     return name
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,7 +85,12 @@ class HeldLock:
                     self.beat()
 
         thread = threading.Thread(target=beat, name="rqpy-beat", daemon=True)
-        thread.start()
+        # Signals are the caller's: one that the kernel gave to this thread would not wake it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             yield
         finally:

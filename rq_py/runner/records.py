@@ -79,11 +79,12 @@ class LaunchResult:
 class Hello:
     """What a runner knows when a feeder introduces itself.
 
-    ``journal`` is the id of its journal: a claim whose token has this id in front and of which neither
-    ``running`` nor ``exits`` nor ``orphans`` know was never launched. ``orphans`` were launched by an earlier
-    runner of this boot that was killed; they may still run. ``rebooted`` were launched before the machine
-    was booted anew, so nothing is left of them (and their pids name other processes now: never signal
-    them). All but ``running`` are offered at each hello until they are confirmed.
+    ``journal`` is the id of its journal: a claim whose token has this id in front and which none of the four
+    lists has was never launched, if ``complete``. Where it is not, the lists do not hold all that the runner
+    knows, and the absence of a claim proves nothing. ``orphans`` were launched by an earlier runner of this
+    boot that was killed; they may still run. ``rebooted`` were launched before the machine was booted anew,
+    so nothing is left of them (and their pids name other processes now: never signal them). All but
+    ``running`` are offered at each hello until they are confirmed.
     """
 
     journal: str
@@ -94,6 +95,11 @@ class Hello:
     exits: list[Exit]
     orphans: list[Running]
     rebooted: list[Running]
+    complete: bool
+
+
+#: A runner that an older rqpy has started does not say ``complete``. It cuts no shorter list than this.
+_CUT_BY_OLD_RUNNERS = 500
 
 
 # --- reading them from messages and writing them -----------------------------------------------------
@@ -147,6 +153,7 @@ def read_hello(answer: Mapping[str, object]) -> Hello:
     def jobs(name: str) -> list[Running]:
         return [read_running(item) for item in protocol.take_objects(answer, name)]
 
+    lists = (protocol.take_objects(answer, name) for name in ("exits", "orphans", "rebooted"))
     return Hello(
         journal=protocol.take_text(answer, "journal"),
         boot=protocol.take_text(answer, "boot"),
@@ -156,4 +163,9 @@ def read_hello(answer: Mapping[str, object]) -> Hello:
         exits=[read_exit(item) for item in protocol.take_objects(answer, "exits")],
         orphans=jobs("orphans"),
         rebooted=jobs("rebooted"),
+        complete=(
+            protocol.take_bool(answer, "complete")
+            if "complete" in answer
+            else all(len(items) < _CUT_BY_OLD_RUNNERS for items in lists)
+        ),
     )

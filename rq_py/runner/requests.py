@@ -94,6 +94,8 @@ class Requests:
         feeder.offer(self._journal.exits.values())
         first = [feeder.offers.popleft() for _ in range(min(_EXITS_AT_ONCE, len(feeder.offers)))]
         orphans = [job for key, job in self._journal.goings.items() if not self._shells.runs(key)]
+        rebooted = list(self._journal.rebooted.values())
+        cut = bool(feeder.offers) or max(len(orphans), len(rebooted)) > _LOST_AT_ONCE
         return {
             "protocol": protocol.PROTOCOL,
             "version": __version__,
@@ -103,7 +105,8 @@ class Requests:
             "running": self._shells.running(),
             "exits": first,
             "orphans": orphans[:_LOST_AT_ONCE],
-            "rebooted": list(self._journal.rebooted.values())[:_LOST_AT_ONCE],
+            "rebooted": rebooted[:_LOST_AT_ONCE],
+            "complete": not cut,
         }
 
     def _ready(self, message: Message, _feeder: Connection) -> Answer:

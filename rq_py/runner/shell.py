@@ -7,8 +7,10 @@ The script is a file in memory because a shell reads a pipe byte by byte (it may
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import termios
 from collections.abc import Mapping, Sequence
 
 from rq_py.runner.identity import start_ticks
@@ -114,7 +116,7 @@ class Shell:
         self.job = job
         self.started = now
         self.state = GOING
-        self._drop_pipe_and_script()
+        self._script = _closed(self._script)  # the pipe stays, for ``has_begun``
 
     def leave(self, leave_by: float) -> None:
         """Have a ready shell end without executing anything."""
@@ -125,6 +127,15 @@ class Shell:
     def kill(self) -> None:
         """Kill a shell that does not leave, and what its profile has started; it is our unreaped child."""
         os.killpg(self.pid, signal.SIGKILL)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a shell that was told to go has taken its word, which it does when its profile is done.
+
+        The pipe tells, because a profile may have sent descriptor 2, where a mark could be left, elsewhere.
+        """
+        left = fcntl.ioctl(self._go, termios.FIONREAD, bytes(4))  # a C int: the bytes that nobody has read
+        return not any(left)
 
     def last_words(self) -> str | None:
         """Return the last line that the shell wrote to its own stderr since it was told to go, if any.

@@ -34,6 +34,7 @@ _BROKEN_SECONDS = 5.0
 
 #: The exit status of a shell that could not open the job's files, cannot change to its directory or the like.
 _CANNOT_EXECUTE = 126
+_NEVER_BEGAN = "its shell ended before the job began (login profile?)"
 
 #: Children reaped in one go, so that a job that makes orphans by the thousand cannot hold the loop.
 _REAP_AT_ONCE = 500
@@ -275,6 +276,9 @@ class Shells:
         if shell.tree.reached:
             self._ended[key] = shell.tree
         code = None if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        reason = shell.last_words() if code == _CANNOT_EXECUTE else None
+        if code is not None and not shell.has_begun:
+            code, reason = _CANNOT_EXECUTE, _NEVER_BEGAN
         return {
             "jid": key[0],
             "attempt": key[1],
@@ -287,7 +291,7 @@ class Shells:
             "user_cpu": round(usage.ru_utime, 6),
             "system_cpu": round(usage.ru_stime, 6),
             "max_rss": usage.ru_maxrss * 1024,  # Linux counts it in KiB, getrusage(2)
-            "reason": shell.last_words() if code == _CANNOT_EXECUTE else None,
+            "reason": reason,
         }
 
     def _end_idle(self, shell: Shell, status: int) -> None:

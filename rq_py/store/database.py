@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from rq_py.errors import Busy, FormatTooNew, FormatTooOld, QueueError, StorageError
+from rq_py.errors import Busy, Corrupt, FormatTooNew, FormatTooOld, QueueError, StorageError
 
 #: The schema version (PRAGMA user_version) that this rqpy reads and writes.
 SCHEMA_VERSION = 1
@@ -65,6 +65,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", None)
         if is_busy(error):
             raise Busy(f"{path}: another program holds the database: close it") from error
+        if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise Corrupt(f"{path}: {error}: save what can be read with: rqpy QUEUE recover") from error
         if code == sqlite3.SQLITE_FULL:
             raise StorageError(f"{path}: the disk is full: make room and try again") from error
         raise StorageError(f"{path}: {error}") from error

@@ -45,7 +45,7 @@ class Generations:
                         return generation
                 except FileNotFoundError:
                     missing.add(number)
-                    numbers = [n for n in self._numbers() if n not in missing]
+                    numbers = [n for n in self.numbers() if n not in missing]
                     if not numbers:
                         raise NotAQueue(f"{self._directory.path}: has no database") from None
                     # The hint was ahead of a restored copy, or its generation is already pruned.
@@ -60,9 +60,9 @@ class Generations:
         try:
             return int(read_fresh(self._directory.generation_hint))
         except (FileNotFoundError, ValueError):
-            return (self._numbers() or [1])[0]
+            return (self.numbers() or [1])[0]
 
-    def _numbers(self) -> list[int]:
+    def numbers(self) -> list[int]:
         """The numbers of the generations that exist, ascending."""
         names = os.listdir(self._directory.path)
         return sorted(int(name[3:]) for name in names if name.startswith("db.") and name[3:].isdecimal())

@@ -18,12 +18,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from rq_py.errors import StorageError
-from rq_py.locking.record import SIZE
+from rq_py.errors import Corrupt, StorageError
 from rq_py.queuedir import Generation, QueueDir
 from rq_py.settings import Settings
 from rq_py.store.database import check_version, connect, storage_errors
-from rq_py.store.files import file_errors, read_fresh, sync_directory, write_new
+from rq_py.store.draft import make_generation_files
+from rq_py.store.files import file_errors, read_fresh, sync_directory
 
 #: Seconds between two comparisons of a copy with a database that is still being written.
 _COMPARE_PAUSE = 0.05
@@ -42,12 +42,15 @@ def make(
     old: Generation,
     why: str,
     at_step: Callable[[str], None] = _nothing,
+    *,
+    mend: Callable[[Generation], None] | None = None,
 ) -> Generation:
     """Freeze ``old`` and make the generation after it; returns that one, whoever made it.
 
     ``why`` is kept in ``db.N/frozen``. ``at_step`` is called with the name of each step just done
-    (frozen, copied, compared, checked, published): tests stop or kill there. Raises StorageError;
-    ``old`` may be frozen by then, and the next caller goes on.
+    (frozen, copied, compared, checked, published): tests stop or kill there. ``mend`` is given the copy of
+    a corrupt database before it is checked. Raises StorageError; ``old`` may be frozen by then, and the next
+    caller goes on.
     """
     new = directory.generation(old.number + 1)
     token = os.urandom(8).hex()
@@ -62,6 +65,8 @@ def make(
             # The mkdir changed the directory, so a "there is no db.N+1" that this client had cached is void.
             if not new.frozen.exists():
                 _copy(old, draft, settings.file_mode, at_step)
+                if mend is not None:
+                    mend(draft)
                 _complete(draft, new.number, token, settings.file_mode, directory)
                 at_step("checked")
                 _publish(draft, new, token, directory.path)
@@ -142,13 +147,11 @@ def _complete(draft: Generation, number: int, token: str, mode: int, directory: 
         finally:
             connection.close()
     if verdict != "ok":
-        raise StorageError(
-            f"{queue}: the database of generation {number - 1} is corrupt: {' '.join(verdict.split())}"
+        raise Corrupt(
+            f"{queue}: the database of generation {number - 1} is corrupt ({' '.join(verdict.split())}): "
+            "save what can be read with: rqpy QUEUE recover"
         )
-    write_new(draft.lock, b"\n" * SIZE, mode)
-    write_new(draft.maker, f"{token}\n".encode(), mode)
-    write_new(draft.frozen, b"", mode)
-    sync_directory(draft.path)
+    make_generation_files(draft, token, mode)
 
 
 def _skip_jids(connection: sqlite3.Connection, directory: QueueDir) -> None:

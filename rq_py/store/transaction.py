@@ -10,8 +10,8 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 
 from rq_py.errors import Busy, OutcomeUnknown, StorageError
@@ -23,16 +23,18 @@ from rq_py.locking.queuelock import HeldLock, HolderStuck, Superseded
 from rq_py.locking.record import Phase
 from rq_py.queuedir import Generation, QueueDir
 from rq_py.runner.identity import boottime
-from rq_py.settings import Settings
+from rq_py.settings import QUEUE, Settings
 from rq_py.store import journal
 from rq_py.store.database import check_version, connect, is_busy, storage_errors
 from rq_py.store.files import file_errors
 from rq_py.store.generation import Generations, is_frozen
 from rq_py.store.journal import JournalLock
 from rq_py.store.mutex import mutex_of
+from rq_py.store.opened import Transaction
 from rq_py.store.signals import signals_waiting
+from rq_py.store.trace import show_statements
 
-Parameters = Sequence[object] | dict[str, object]
+__all__ = ["Store", "Transaction"]
 
 #: Changed rows from which on a COMMIT may take longer than others should wait without a sign of life.
 _MANY_CHANGES = 10_000
@@ -44,34 +46,6 @@ _FOREIGN_HOLDER = "a program other than rqpy held the database"
 def _tell_user(line: str) -> None:
     """Say it on stderr."""
     sys.stderr.write(f"rqpy: {line}\n")
-
-
-class Transaction:
-    """An open transaction: what claims and queries work with."""
-
-    def __init__(self, connection: sqlite3.Connection, lock: HeldLock, generation: Generation) -> None:
-        self._connection = connection
-        self._lock = lock
-        self.generation = generation  #: the generation that this transaction reads and writes
-
-    def execute(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
-        """Run one statement with bound parameters."""
-        return self._connection.execute(sql, parameters)
-
-    def executemany(self, sql: str, rows: Iterable[Parameters]) -> None:
-        """Run one statement for each row; the holder's record stays fresh meanwhile."""
-        self._connection.executemany(sql, self._beating(rows))
-
-    def _beating(self, rows: Iterable[Parameters]) -> Iterator[Parameters]:
-        """Pass rows on, with a beat every few milliseconds' worth of them."""
-        for count, row in enumerate(rows, 1):
-            if count % 1024 == 0:
-                self._lock.beat()
-            yield row
-
-    def beat(self) -> None:
-        """Show that the holder is alive; to be called at least every few seconds of a long transaction."""
-        self._lock.beat()
 
 
 class Store:
@@ -100,9 +74,22 @@ class Store:
         OutcomeUnknown when the COMMIT may or may not have happened: never repeat the work then, ask
         the database by token in a new transaction.
         """
-        if not self.may_write:
-            raise StorageError(f"{self.directory.path}: no permission to write: ask the queue's owner")
+        self.check_writable()
         with self._session(True, timeout) as transaction:
+            yield transaction
+
+    def check_writable(self) -> None:
+        """Raise StorageError where this process cannot write, or where nobody should: it is a copy."""
+        path, kind = self.directory.path, self.settings.kind
+        if kind != QUEUE:
+            raise StorageError(f"{path}: is a {kind} of a queue and can only be read: name the queue itself")
+        if not self.may_write:
+            raise StorageError(f"{path}: no permission to write: ask the queue's owner")
+
+    @contextmanager
+    def amend(self) -> Iterator[Transaction]:
+        """A transaction that changes a copy, for its maker alone. Raises as ``write`` does."""
+        with self._session(True, None) as transaction:
             yield transaction
 
     @contextmanager
@@ -141,17 +128,54 @@ class Store:
         return generation.number, status.st_ino, status.st_mtime_ns, status.st_size
 
     @contextmanager
+    def hold(self, *, writing: bool) -> Iterator[None]:
+        """Hold the queue lock without a transaction, as long as the block takes; the database is closed.
+
+        What a dead writer left half done is rolled back first, so the files of the database are whole.
+        Raises LockTimeout, and StorageError after the block where the lock was lost meanwhile.
+        """
+        if writing:
+            self.check_writable()
+        begun = self._begun(self.timeout, nullcontext, writing=writing, may_be_old=True)
+        with begun as (connection, lock, generation):
+            connection.close()
+            with lock.beating():
+                yield
+            with file_errors(generation.frozen):
+                if is_frozen(generation):
+                    raise StorageError(f"{generation.path}: the lock was lost meanwhile, and others went on")
+
+    @contextmanager
     def _session(
         self, writing: bool, timeout: float | None, *, may_be_old: bool = False
     ) -> Iterator[Transaction]:
-        """Lock and begin, as often as generations change under us; then work and commit once."""
+        """Lock and begin; then work and commit once."""
+        begun = self._begun(timeout, signals_waiting, writing=writing, may_be_old=may_be_old)
+        with begun as (connection, lock, generation):
+            yield from self._work(connection, lock, generation)
+            if writing:
+                # Closed first: the server must have everything when it is asked.
+                connection.close()
+                _check_acknowledged(generation)
+            self._seen = generation
+
+    @contextmanager
+    def _begun(
+        self,
+        timeout: float | None,
+        locked: Callable[[], AbstractContextManager[None]],
+        *,
+        writing: bool,
+        may_be_old: bool,
+    ) -> Iterator[tuple[sqlite3.Connection, HeldLock, Generation]]:
+        """Lock and begin, as often as generations change under us; ``locked`` is entered with the lock."""
         timeout = self.timeout if timeout is None else timeout
         deadline = None if timeout is None else boottime() + timeout
         busy_since: float | None = None
         with self._mutex.held(timeout):
             while True:
                 generation, lock = self._lock(deadline)
-                with signals_waiting(), closing(lock):
+                with locked(), closing(lock):
                     try:
                         connection, journal_lock = self._begin(
                             generation, lock, writing=writing, may_be_old=may_be_old
@@ -162,14 +186,11 @@ class Store:
                         refused: Exception = refusal
                     else:
                         try:
-                            yield from self._work(connection, lock, generation)
+                            yield connection, lock, generation
                         finally:
                             connection.close()
                             if journal_lock is not None:
                                 journal_lock.close()
-                        if writing:
-                            _check_acknowledged(generation)
-                        self._seen = generation
                         return
                 busy_since = self._after_refusal(refused, generation, busy_since, deadline)
 
@@ -245,6 +266,7 @@ class Store:
         with storage_errors(generation.database):
             connection = connect(generation.database, may_write=self.may_write)
             try:
+                show_statements(connection, self.notify)
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 check_version(connection, self.directory.path, may_be_old=may_be_old)
                 return connection, JournalLock(generation) if writing else None

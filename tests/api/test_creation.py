@@ -28,6 +28,7 @@ def test_what_is_there_afterwards(queue: Queue) -> None:
     assert listing(queue.path) == sorted(
         [
             "bin",
+            "bin/rqmailer",
             "data",
             "db",
             "db.1",
@@ -227,7 +228,8 @@ def test_modes_are_those_of_the_queue_whatever_the_umask(
         os.umask(before)
     for path in (queue.path, *queue.path.rglob("*")):
         if not path.is_symlink():
-            expected = directory if path.is_dir() else file
+            is_program = path.parent == queue.dir.bin
+            expected = directory if path.is_dir() or is_program else file
             assert oct(stat.S_IMODE(path.stat().st_mode)) == oct(expected), path
 
 
@@ -257,7 +259,8 @@ say(queue.submit("true", cwd="/").jid)
             continue
         found = path.stat()
         assert found.st_gid == group.gr_gid, path
-        assert oct(stat.S_IMODE(found.st_mode)) == oct(0o2770 if path.is_dir() else 0o660), path
+        of_file = 0o770 if path.parent == queue.dir.bin else 0o660
+        assert oct(stat.S_IMODE(found.st_mode)) == oct(0o2770 if path.is_dir() else of_file), path
 
 
 @pytest.mark.root

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rq_py import Job, JobSpec, Queue, State, submission
+from rq_py import Job, JobSpec, Queue, State
 from rq_py.errors import InputError, StorageError
 from rq_py.job import MAX_COMMAND_BYTES
+from rq_py.store import tokens
 from tests.store.children import child
 
 
@@ -182,7 +183,7 @@ say(status["VmHWM"].split()[0])
 
 
 def test_a_submit_is_remembered_for_a_day(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submission, "ALWAYS_REMEMBERED", 1)
+    monkeypatch.setattr(tokens, "ALWAYS_REMEMBERED", 1)
     queue.submit_many([JobSpec("a"), JobSpec("b")])
     with queue.store.write() as tx:
         assert tx.execute("SELECT first_jid, count FROM submits").fetchall() == [(1, 2)]

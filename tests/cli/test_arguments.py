@@ -54,6 +54,11 @@ def parts(line: str) -> tuple[str | None, str, list[str]]:
         ("q t --exit ok=42", ("q", "status", ["--exit", "ok=42"])),
         ("q submit cat --stdin=-", ("q", "submit", ["cat", "--stdin=-"])),
         ("help submit", (None, "help", ["submit"])),
+        ("q help", ("q", "help", [])),
+        ("q q tag=x", ("q", "query", ["tag=x"])),
+        ("q tag=x", (None, "query", ["tag=x"])),
+        ("q -q tag=x", (None, "query", ["-q", "tag=x"])),
+        ("q", (None, "query", [])),
     ],
 )
 def test_queue_mode_and_arguments(line: str, expected: tuple[str | None, str, list[str]]) -> None:
@@ -74,9 +79,9 @@ def test_a_queue_may_be_called_like_a_mode(folder: Path) -> None:
     ("line", "message"),
     [
         ("lst", "'lst': no such mode, did you mean list?"),
-        ("q", "'q': no such mode, see: rqpy help"),
+        ("x", "'x': no such mode, see: rqpy help"),
         ("/nfs/q", "'/nfs/q': say what to do with it, as in: rqpy /nfs/q list; see: rqpy help"),
-        ("a b list", "'a': no such mode, see: rqpy help"),
+        ("x y list", "'x': no such mode, see: rqpy help"),
         ("--nonsense list", "'--nonsense': is no option of list, see: rqpy help list"),
         ("-p9 q list", "'-p9': is no option of list, see: rqpy help list"),
         ("--nonsense", "'--nonsense': no such option without a mode, see: rqpy help"),

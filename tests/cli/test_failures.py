@@ -62,7 +62,7 @@ def test_a_message_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str]
         (["list", "--output"], 2, "requires an argument (see: rqpy help list)"),
         (["list", "--timeout=-1"], 2, "(see: rqpy help list)"),
         (["status", "surplus"], 2, "Got unexpected extra argument (surplus) (see: rqpy help status)"),
-        (["stdout"], 2, "Missing argument"),
+        (["stdout"], 2, "no job is named: give jids, or a listing on stdin"),
         (["lisst"], 2, "did you mean list?"),
         (["no-queue", "list"], 1, "no such directory, make a queue with: rqpy"),
         (["home", "list"], 1, "not a queue, make one with: rqpy"),
@@ -134,6 +134,24 @@ def test_a_full_disk_under_stdout(environment: dict[str, str], queue_path: Path)
         assert done.stderr == b"rqpy: No space left on device\n"
 
 
+def test_a_submit_that_cannot_be_printed_says_that_it_was_done(
+    environment: dict[str, str], queue_path: Path
+) -> None:
+    queue = Queue.create(queue_path)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command_line(queue_path, "submit", "true"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment,
+            check=False,
+        )
+    assert done.returncode == 1
+    expected = b"rqpy: jobs 1 to 1 were submitted, but cannot be printed: No space left on device\n"
+    assert done.stderr == expected
+    assert [job.command for job in queue.jobs()] == ["true"]
+
+
 def test_closed_descriptors(environment: dict[str, str], queue_path: Path) -> None:
     """The database must not become descriptor 1 or 2, into which messages are written."""
     queue = Queue.create(queue_path)
@@ -144,7 +162,8 @@ def test_closed_descriptors(environment: dict[str, str], queue_path: Path) -> No
             env=environment,
             check=False,
         )
-    assert [job.command for job in queue.jobs()] == ["true", "true"]
+    # Without --quiet there would be nowhere to print the jobs, so none was submitted.
+    assert [job.command for job in queue.jobs()] == ["true"]
     assert queue.check() == "ok"
 
 

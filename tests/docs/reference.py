@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -15,6 +15,7 @@ from rq_py.cli.context import shared_options
 from rq_py.cli.group import Modes
 from rq_py.cli.modes import GROUPS, Mode
 from tests.architecture.sources import REPOSITORY
+from tests.docs.wording import ENVIRONMENT, EXIT_STATUS, SHORT_OPTIONS
 
 PATH = REPOSITORY / "docs" / "reference" / "cli.md"
 
@@ -29,15 +30,12 @@ rqpy [QUEUE] MODE [ARGUMENTS] [OPTIONS]
 
 `QUEUE` is the queue's directory. It may also come from `--queue` or from the environment, `RQ_Q`; without
 any, it is your own default queue, `$XDG_DATA_HOME/rqpy/queue`. Data goes to stdout, all else to stderr.
+The same as a manual page is [rqpy.1](rqpy.1).
+"""
 
-| exit status | meaning |
-| --- | --- |
-| 0 | all is well |
-| 1 | it failed, or nothing matched |
-| 2 | the request makes no sense: wrong usage, or input that is not valid |
-| 75 | the queue lock could not be had in `--timeout` |
-| 124 | a wait timed out |
-| 130 | ended by Ctrl-C |
+AMBIGUOUS = """\
+rq gives some short options two meanings. Each has here the one that the examples in rq's README need; where
+these need both, the mode decides.
 """
 
 
@@ -54,13 +52,22 @@ def commands() -> Iterator[tuple[str, Mode, click.Command]]:
 def reference() -> str:
     """The whole document."""
     shared = {option.name or "" for option in shared_options()}
-    parts = [BEGINNING]
+    parts = [BEGINNING, entries("exit status", EXIT_STATUS)]
+    parts += ["## Environment\n", entries("variable", ENVIRONMENT)]
+    parts += ["## Short options with two meanings\n", AMBIGUOUS, entries("option", SHORT_OPTIONS)]
     parts.append("## Options of every mode\n")
     parts.append(table(shared_options()))
     for name, mode, command in commands():
         parts.append(f"## {name}\n")
         parts += section(name, mode, command, shared)
     return "\n".join(parts)
+
+
+def entries(title: str, described: Sequence[tuple[str, str]]) -> str:
+    """Names and what they mean as a Markdown table."""
+    lines = [f"| {title} | what it means |", "| --- | --- |"]
+    lines += [f"| `{name}` | {prose(text)} |" for name, text in described]
+    return "\n".join(lines) + "\n"
 
 
 def section(name: str, mode: Mode, command: click.Command, shared: set[str]) -> Iterator[str]:
@@ -99,7 +106,9 @@ def table(parameters: list[click.Option] | list[click.Parameter]) -> str:
     lines = ["| option | what it does |", "| --- | --- |"]
     for option in parameters:
         assert isinstance(option, click.Option)
-        names = ", ".join(f"`{name}`" for name in sorted(option.opts, key=len, reverse=True))
+        names = ", ".join(
+            f"`{name}`" for name in sorted([*option.opts, *option.secondary_opts], key=len, reverse=True)
+        )
         metavar = "" if option.is_flag else f" `{metavar_of(option)}`"
         lines.append(f"| {names}{metavar} | {prose(option.help or '')} |")
     return "\n".join(lines) + "\n"

@@ -185,3 +185,18 @@ def test_without_feeder_and_jobs_nothing_is_left(
         "runner.journal",
         "runner.sock",
     }
+
+
+def test_stop_ends_what_has_left_its_jobs_session_and_lost_its_parent(
+    queue: Queue, feed: Feed, rqpy: Rqpy, tmp_path: Path
+) -> None:
+    queue.submit(f"setsid sh -c 'sleep 1000 & echo $! > {tmp_path}/meek' & wait; sleep 1000")
+    deaf = f"trap : TERM; echo $$ > {tmp_path}/deaf; while :; do sleep 0.1; done"
+    queue.submit(
+        f"setsid sh -c 'setsid sh -c \"{deaf.replace('$', chr(92) + '$')}\" & exit' & wait; sleep 1000"
+    )
+    feed("--max-feed", "2")
+    pids = [number_in(tmp_path / name) for name in ("meek", "deaf")]
+    rqpy("stop", "--grace", "1", queue=queue.path, check=True)
+    assert all(has_ended(pid) for pid in pids)
+    assert [(job.state, job.reason) for job in queue.jobs()] == [(State.DEAD, "stopped")] * 2

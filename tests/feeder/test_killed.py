@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +11,6 @@ import pytest
 from rq_py import JobSpec, Queue, State
 from tests.feeder.conftest import (
     Feed,
-    FeederProcess,
     Gate,
     becomes,
     count,
@@ -22,6 +18,7 @@ from tests.feeder.conftest import (
     runner_is_gone,
     runner_pid,
 )
+from tests.feeder.stopping import Stopped
 from tests.waiting import wait_until
 
 
@@ -86,25 +83,6 @@ def test_a_runner_killed_while_there_was_no_feeder(
     feed()
     assert becomes(queue, 1, State.DEAD).reason == "runner_lost"
     assert all(has_ended(pid) for pid in pids)
-
-
-class Stopped:
-    """A feeder that has stopped itself at a named point."""
-
-    def __init__(self, feed: Feed, folder: Path, point: str, *arguments: str) -> None:
-        fifo = folder / f"at-{point}"
-        os.mkfifo(fifo)
-        self.feeder: FeederProcess = feed(*arguments, env={"RQ_TEST_PAUSE_AT": f"{point}:{fifo}"}, up=False)
-        said: list[str] = []
-        reader = threading.Thread(target=lambda: said.append(fifo.read_text()), daemon=True)
-        reader.start()
-        reader.join(30)
-        assert said == [point], self.feeder.log
-        wait_until(lambda: "State:\tT" in Path(f"/proc/{self.feeder.process.pid}/status").read_text())
-
-    def goes_on(self) -> None:
-        """Let it go on."""
-        self.feeder.process.send_signal(signal.SIGCONT)
 
 
 def test_both_killed_between_commit_and_launch_gives_the_jobs_back(

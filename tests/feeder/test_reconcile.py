@@ -9,9 +9,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rq_py import clock
+import pytest
+
+from rq_py import Queue, claims, clock
 from rq_py.feeder import leftovers
-from rq_py.feeder.reconcile import plan
+from rq_py.feeder.log import LOG
+from rq_py.feeder.reconcile import plan, reconcile
 from rq_py.job import Job, Reason
 from rq_py.runner.client import Exit, Hello, Key, Running
 from rq_py.runner.identity import boottime, start_ticks
@@ -19,7 +22,17 @@ from rq_py.runner.shell import BOOT
 from tests.feeder.test_script import JOB
 
 JOURNAL = "00000000000000aa"
-EMPTY = Hello(journal=JOURNAL, boot="b", pid=1, version="0", running=[], exits=[], orphans=[], rebooted=[])
+EMPTY = Hello(
+    journal=JOURNAL,
+    boot="b",
+    pid=1,
+    version="0",
+    running=[],
+    exits=[],
+    orphans=[],
+    rebooted=[],
+    complete=True,
+)
 BOOTED = 1_000_000_000.0  # 2001: before the job of the tests was started
 
 
@@ -152,3 +165,72 @@ def test_a_shell_is_found_by_its_pid_if_it_is_older_than_the_claim(tmp_path: Pat
         for child in (shell, stranger):
             child.kill()
             child.communicate()
+
+
+def test_what_an_incomplete_hello_does_not_tell_of_is_left_alone() -> None:
+    one, two, three = row(1), row(2, journal="00000000000000bb"), row(3)
+    made = plan([one, two, three], replace(EMPTY, complete=False, exits=[ended(three)]), [], BOOTED)
+    assert (made.release, made.bury, made.journal_lost) == ([], {}, [])
+    assert made.undecided == {key(one), key(two)}
+    assert made.finish == [ended(three)]
+
+
+def test_a_stopped_job_is_buried_and_not_finished_however_its_shell_ended() -> None:
+    one, two, three = row(1), row(2), row(3)
+    hello = replace(EMPTY, exits=[ended(one), ended(three)], orphans=[running(two)])
+    made = plan([one, two, three], hello, [ended(one)], BOOTED, {key(one), key(two)})
+    assert made.bury == {key(one): Reason.STOPPED, key(two): Reason.STOPPED}
+    assert (made.finish, made.stopped) == ([ended(three)], [ended(one)])
+    assert sorted(known.jid for known in made.forget) == [1, 2]
+
+
+def test_a_leftover_that_leads_no_session_is_ended() -> None:
+    child = subprocess.Popen(["sleep", "100"])
+    try:
+        start = start_ticks(child.pid)
+        assert start is not None
+        assert leftovers.end({Key(1, 1, "t"): [(child.pid, start)]}) == set()
+        assert child.poll() == -signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_session_is_its_jobs_if_somebody_in_it_is_older_than_the_shells_end() -> None:
+    shell = subprocess.Popen(
+        ["bash", "-c", "sleep 100 & echo $!"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert shell.stdout is not None
+    child = int(shell.stdout.readline())
+    shell.stdout.close()
+    shell.wait()
+    try:
+        booted = time.time() - boottime()
+        known = replace(ended(row(1)), pid=shell.pid, finished=time.time() + 1)
+        assert leftovers.of_session(known, booted) == [(child, start_ticks(child))]
+        assert leftovers.of_session(replace(known, finished=time.time() - 60), booted) == []
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("decided", "said"), [(False, "job 1: runner_lost"), (True, "its claim was lost")])
+def test_a_burial_is_reported_as_the_database_judged_it(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, decided: bool, said: str
+) -> None:
+    queue.submit("true")
+    with queue.store.write() as tx:
+        (job,) = claims.claim(tx, feeder="f", node="n", pids=[1], journal=JOURNAL, now="2026-01-01 00:00:00")
+    if decided:  # by somebody else, between the look and the transaction
+
+        def end(_shells: object) -> set[Key]:
+            with queue.store.write() as tx:
+                claims.release(tx, job.jid, job.attempt, job.token)
+            return set()
+
+        monkeypatch.setattr(leftovers, "end", end)
+    gone = replace(running(job), pid=2**22 + 1)
+    messages: list[str] = []
+    monkeypatch.setattr(LOG, "warning", lambda text, *words: messages.append(text % words))
+    reconcile(queue.store, "f", queue.path, replace(EMPTY, orphans=[gone]), {})
+    (message,) = [text for text in messages if "runner_lost" in text]
+    assert said in message

@@ -109,6 +109,14 @@ def test_a_command_survives_every_character(shell: list[str], tmp_path: Path) ->
     assert run(shell, job, place_at(tmp_path / "q")) == (0, text, "")
 
 
+def test_a_command_that_begins_with_a_dash_is_no_option(shell: list[str], tmp_path: Path) -> None:
+    place = place_at(tmp_path / "q")
+    program = place.queue.bin / "-n"
+    program.write_text("#!/bin/sh\necho ran\n")
+    program.chmod(0o755)
+    assert run(shell, JOB._replace(command="-n"), place) == (0, "ran\n", "")
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40))
 def test_any_text_is_one_word(text: str) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from rq_py.job import Job, State
+from rq_py.job import NODE_NAME, Job, State
 
 #: Texts that YAML 1.1 or 1.2 would take for something else, or that break naive writers.
 AWKWARD = [
@@ -200,7 +200,7 @@ jobs = st.builds(
     elapsed=maybe(seconds),
     submitter=words,
     runner=maybe(words),
-    required_runner=maybe(words),
+    required_runner=maybe(st.from_regex(NODE_NAME, fullmatch=True)),
     has_stdin=st.booleans(),
     has_data=st.booleans(),
     pid=maybe(st.integers(1, 2**22)),

@@ -85,8 +85,16 @@ def test_every_command_survives(parser: str, command: str) -> None:
     "text", ["42", "yes", "2004-11-12", "1.5", "0x1f", "017", "true", "12:30:45", "1_000", ".inf"]
 )
 def test_a_text_is_what_was_written_whatever_it_looks_like(text: str) -> None:
-    (spec,) = read(f"---\n- command: {text}\n  tag: {text}\n  runner: {text}\n  env:\n    A: {text}\n")
-    assert spec == JobSpec(text, tag=text, required_runner=text, env={"A": text})
+    (spec,) = read(f"---\n- command: {text}\n  tag: {text}\n  env:\n    A: {text}\n")
+    assert spec == JobSpec(text, tag=text, env={"A": text})
+
+
+@pytest.mark.parametrize("name", ["a/b", "", ".a", "x" * 65, "a b"])
+def test_a_required_runner_is_a_name_that_a_node_can_have(name: str) -> None:
+    if name:
+        assert "is no name that a node can have" in error(f"---\n- command: a\n  runner: {name}\n")
+    else:
+        assert read("---\n- {command: a, runner: ''}\n") == [JobSpec("a")]
 
 
 def test_a_list_a_mapping_and_several_documents() -> None:

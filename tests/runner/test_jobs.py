@@ -94,6 +94,27 @@ def test_what_the_shell_says_before_it_fails_with_126_is_the_reason(runner: Runn
     assert len(long) == 500
 
 
+@pytest.mark.parametrize("end", ["exit 0", "exit 7", "exec true"])
+def test_a_job_whose_profile_ends_the_shell_after_the_word_has_not_finished(
+    runner: RunnerUnderTest, tmp_path: Path, end: str
+) -> None:
+    gate, ran = tmp_path / "gate", tmp_path / "ran"
+    (tmp_path / ".bash_profile").write_text(f"until [ -e '{gate}' ]; do sleep 0.05; done; {end}\n")
+    runner.feeder.hello(["bash", "-l"], {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    key = runner.launch(f": >'{ran}'")
+    gate.touch()  # only now, with the word in its pipe, the profile goes on
+    (ended,) = runner.wait_exits()
+    assert (ended.key, ended.exit_status, ended.signal) == (key, 126, None)
+    assert ended.reason == "its shell ended before the job began (login profile?)"
+    assert not ran.exists()
+
+
+def test_a_profile_may_send_the_shells_stderr_elsewhere(runner: RunnerUnderTest, tmp_path: Path) -> None:
+    (tmp_path / ".bash_profile").write_text("exec 2>/dev/null\n")
+    runner.feeder.hello(["bash", "-l"], {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    assert [runner.run(f"exit {status}").exit_status for status in (0, 5)] == [0, 5]
+
+
 def test_kill_reaches_the_whole_tree_and_nothing_is_left(runner: RunnerUnderTest) -> None:
     key = runner.launch("sleep 60 & setsid sleep 60 & wait")
     wait_until(lambda: runner.feeder.kill(key, signal.SIGCONT) == 3)

@@ -1,0 +1,36 @@
+"""``rqpy configure``: shows and changes the settings of a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from rq_py.cli.context import Context
+from rq_py.cli.output import output_option, write_document
+from rq_py.errors import UsageError
+from rq_py.formats.excerpt import shown
+
+
+@click.command(epilog="\b\nExample:\n  $ rqpy q configure shell=sh node_lease=300")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@output_option
+@click.pass_obj
+def command(context: Context, settings: Sequence[str], output: str) -> None:
+    """Show the settings of the queue, after changing those that are given.
+
+    These can be changed: shell, login (once, each or never: how jobs get your login environment), lock_lease
+    and node_lease (seconds). A feeder that runs keeps the old ones until its next start (rqpy q restart).
+    """
+    texts: dict[str, str] = {}
+    for word in settings:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"{shown(word)}: is no KEY=VALUE")
+        if key in texts:
+            raise UsageError(f"{key}: is given twice")
+        texts[key] = value
+    changed = context.queue().configure(texts)
+    from rq_py.configuration import document
+
+    write_document(document(changed), output)

@@ -1,0 +1,170 @@
+"""Conditions and SQL of users: query, which can only read, and execute, which may also change jobs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from rq_py.errors import UsageError
+from rq_py.formats import conditions
+from rq_py.formats.conditions import Condition
+from rq_py.job import Job
+from rq_py.spool import Spool
+from rq_py.store import sqltext, usersql
+from rq_py.store.rows import COLUMNS, jobs_of
+from rq_py.store.tokens import note_edit
+from rq_py.store.transaction import Store, Transaction
+from rq_py.store.usersql import ChangesRowsError, Guard
+from rq_py.submission import acknowledged
+
+# The jobs with the fields of a listing that are no columns.
+_LISTED = """
+    SELECT *, CASE WHEN has_stdin THEN 'stdin/' || jid END AS stdin,
+              CASE WHEN started <> '' THEN 'stdout/' || jid END AS stdout,
+              CASE WHEN started <> '' THEN 'stderr/' || jid END AS stderr,
+              CASE WHEN has_data THEN 'data/' || jid END AS data
+    FROM jobs
+"""
+# The line breaks end a comment at the end of the condition.
+_QUERY = f"SELECT {COLUMNS} FROM ({_LISTED}) AS jobs WHERE (\n{{}}\n) ORDER BY jid LIMIT {{}}"  # noqa: S608
+
+_SQL_OF = {"=": "=", "!=": "<>", "=~": "LIKE", "!~": "NOT LIKE"}
+
+# Which node may claim a job; kept by whatever changes the state or the required runner.
+_READY = "CASE WHEN state = 'pending' THEN coalesce(required_runner, '') END"
+
+
+def query(
+    store: Store, where: str, parameters: Sequence[object] = (), *, limit: int | None = None
+) -> Iterator[Job]:
+    """The jobs that meet ``where``, by jid, at most ``limit`` of them.
+
+    ``where`` is simple conditions or an SQL condition on the fields of a listing, in which each ``?`` stands
+    for one of ``parameters``. All rows are read before this returns. Raises UsageError.
+    """
+    condition, values = where_clause(where) if not parameters else (sqltext.expression(where), parameters)
+    spool = Spool()
+    with store.read() as tx, usersql.reading(tx) as guard:
+        for row in guard.run(_QUERY.format(condition, -1 if limit is None else int(limit)), values):
+            spool.append(row)
+    return jobs_of(cast("Iterator[list[object]]", spool))
+
+
+def where_clause(text: str) -> tuple[str, list[object]]:
+    """The SQL condition that ``text`` stands for, with its parameters. Raises UsageError."""
+    simple = conditions.read(text)
+    if simple is None:
+        if re.fullmatch(r"\s*[0-9]+\s*", text):
+            raise UsageError(
+                f"{text.strip()[:20]}: is true of every job; for the job with this jid say jid=..."
+            )
+        return sqltext.expression(text), []
+    clauses, values = [], []
+    for condition in simple:
+        clauses.append(_sql_of(condition))
+        if condition.operand is not None:
+            values.append(condition.operand)
+    return " AND ".join(clauses), cast("list[object]", values)
+
+
+def _sql_of(condition: Condition) -> str:
+    """One simple condition in SQL. A field that is not set meets none but ``KEY=``, as in SQL."""
+    field, operator, operand = condition
+    if operand is not None:
+        return f"{field} {_SQL_OF[operator]} ?"
+    # What a listing leaves out: jobs that may not be restarted, those that were never claimed.
+    unset = f"NOT {field}" if field in ("restartable", "attempt") else f"coalesce({field}, '') = ''"
+    return unset if operator == "=" else f"NOT ({unset})"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one statement did: the rows that it returned, or None, and how many it changed, or None.
+
+    ``rows`` holds None, int, float and str; a blob is the text ``x'0aff'``, as SQL writes it.
+    """
+
+    columns: tuple[str, ...]
+    rows: Spool | None
+    changed: int | None
+
+
+def execute(store: Store, sql: str, confirm: Callable[[], None] | None = None) -> list[Result]:
+    """Run the statements in ``sql``, and return what each did.
+
+    When all of them only read, it is one reading transaction. Else ``confirm`` is called, without the lock,
+    which raises something if they are not to be run, and they run in one writing transaction: all or none.
+    They may change rows of ``jobs``, but no jid and nothing else; rows that no submit could have made are
+    refused. Raises UsageError.
+    """
+    statements = sqltext.statements(sql)
+    if not statements:
+        raise UsageError("no SQL is given, as in: select count(*) from jobs")
+    try:
+        with store.read() as tx, usersql.reading(tx) as guard:
+            return [_run(guard, statement) for statement in statements]
+    except ChangesRowsError:
+        pass
+    store.check_writable()
+    if confirm is not None:
+        confirm()
+    token = os.urandom(16).hex()
+
+    def work(tx: Transaction) -> list[Result]:
+        with usersql.changing(tx) as guard:
+            results = [_run(guard, statement) for statement in statements]
+        _set_right(tx)
+        note_edit(tx, token, sum(result.changed or 0 for result in results))
+        return results
+
+    results = acknowledged(store, work, token=token, staging=None, verb="changed")
+    from rq_py.removal import remove_noted
+
+    remove_noted(store)
+    return results
+
+
+def _run(guard: Guard, statement: str) -> Result:
+    """Run one statement and spool its rows."""
+    cursor = guard.run(statement)
+    if cursor.description is None:
+        return Result((), None, guard.changed(cursor))
+    spool = Spool()
+    for row in cursor:
+        spool.append([f"x'{value.hex()}'" if isinstance(value, bytes) else value for value in row])
+    return Result(_distinct([column[0] for column in cursor.description]), spool, guard.changed(cursor))
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of columns, each once: ``jid``, ``jid:1`` ..."""
+    found: dict[str, None] = {}
+    for name in names:
+        number, new = 0, name
+        while new in found:
+            number += 1
+            new = f"{name}:{number}"
+        found[new] = None
+    return tuple(found)
+
+
+def _set_right(tx: Transaction) -> None:
+    """After a user's changes: refuse rows that are no jobs, and say anew who may claim what."""
+    from rq_py.formats.jobrow import problem_of
+
+    for row in usersql.changed_rows(tx, COLUMNS):
+        problem = problem_of(Job._make(row))
+        if problem:
+            raise UsageError(f"{problem}: nothing was changed")
+        tx.beat()
+    with tx.beating():
+        tx.execute(
+            f"""UPDATE jobs SET ready = {_READY}
+                WHERE jid IN (SELECT jid FROM changed) AND ready IS NOT {_READY}"""  # noqa: S608
+        )
+        # A job that was replaced, or deleted and inserted again under its jid, keeps its files.
+        tx.execute(
+            "DELETE FROM removals WHERE jid IN (SELECT jid FROM changed) AND jid IN (SELECT jid FROM jobs)"
+        )

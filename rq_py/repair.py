@@ -1,0 +1,84 @@
+"""Recover: check the database, and where it is corrupt make a generation of what can still be read.
+
+Safe with live feeders: a new generation is what they follow by themselves, and a commit that came too late
+for it is one that they ask about, by token.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from rq_py.errors import Corrupt, StorageError
+from rq_py.queuedir import Generation
+from rq_py.store import salvage, successor
+from rq_py.store.files import file_errors, sync_directory
+from rq_py.store.transaction import Store
+
+
+def recover(store: Store, *, break_lock: bool = False) -> dict[str, object]:
+    """Check and, where needed, repair; returns what was found and done, for people and YAML.
+
+    ``break_lock`` replaces the current generation at once, without its lock. A corrupt generation stays
+    beside as ``db.N.corrupt`` when jobs were lost. Raises StorageError, LockTimeout, FormatTooOld.
+    """
+    if not store.may_write:
+        raise StorageError(f"{store.directory.path}: no permission to write: ask the queue's owner")
+    found: dict[str, object] = {"q": str(store.directory.path)}
+    try:
+        if break_lock:
+            broken = store.generations.current()
+            store.generations.supersede(broken, "an operator broke its lock")
+            found["broken"] = broken.path.name
+        generation, verdict = _check(store)
+    except Corrupt as error:
+        generation, verdict = _last(store), str(error)
+    found["integrity"] = verdict
+    if verdict == "ok":
+        found["generation"] = generation.number
+        store.generations.point_at(generation)
+        return found
+    return found | _rebuild(store, generation, verdict)
+
+
+def _check(store: Store) -> tuple[Generation, str]:
+    """The current generation, and what SQLite's integrity_check says of it: ``ok``, or what is wrong."""
+    with store.read() as tx, tx.beating():
+        rows = tx.execute("PRAGMA integrity_check(10)").fetchall()
+        return tx.generation, "; ".join(" ".join(str(row[0]).split()) for row in rows)
+
+
+def _last(store: Store) -> Generation:
+    """The newest generation, be it frozen or not. Raises NotAQueue."""
+    numbers = store.generations.numbers()
+    return store.directory.generation(numbers[-1]) if numbers else store.generations.current()
+
+
+def _rebuild(store: Store, corrupt: Generation, verdict: str) -> dict[str, object]:
+    """Make the next generation from the rows that can be read."""
+    results: list[salvage.Salvaged] = []
+
+    def mend(draft: Generation) -> None:
+        results.append(salvage.salvage(draft.database, store.directory))
+
+    new = successor.make(store.directory, store.settings, corrupt, f"corrupt: {verdict}"[:200], mend=mend)
+    store.generations.point_at(new)
+    done: dict[str, object] = {"generation": new.number, "repaired": True}
+    if results:
+        done |= {"jobs_saved": results[0].saved, "jobs_lost": results[0].lost}
+        if results[0].lost:
+            done["corrupt"] = str(_keep(corrupt))
+    return done
+
+
+def _keep(corrupt: Generation) -> Path:
+    """Give the corrupt files second names that no feeder tidies away; returns the folder."""
+    folder = corrupt.path.with_name(f"{corrupt.path.name}.corrupt")
+    with file_errors(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for path in (corrupt.database, corrupt.journal):
+            with suppress(FileExistsError, FileNotFoundError):
+                os.link(path, folder / path.name)
+        sync_directory(folder)
+    return folder

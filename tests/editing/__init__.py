@@ -1,0 +1,1 @@
+"""Tests of delete, update, resubmit and touch, of the jobs that stdin names, and of their pipes."""
