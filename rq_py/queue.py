@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
@@ -241,13 +242,15 @@ class Queue:
         return self.settings
 
     def snapshot(self, path: str | os.PathLike[str]) -> Queue:
-        """Copy the jobs, not their streams, to ``path``: a directory that can be read as a queue is.
-
-        A snapshot that is there is replaced. Raises QueueExists when something else is.
-        """
+        """Copy the jobs, not their streams, to ``path``, to be read as a queue; replaces a snapshot there."""
         from rq_py.copying import snapshot
 
-        return Queue(snapshot(self.store, Path(os.path.abspath(path))), timeout=self.store.timeout)
+        place = snapshot(self.store, Path(os.path.abspath(path)))
+        for _ in range(100):
+            with suppress(NotAQueue):
+                return Queue(place, timeout=self.store.timeout)
+            time.sleep(0.01)  # another one is being put in its place at this very moment
+        return Queue(place, timeout=self.store.timeout)
 
     def backup(self, path: str | os.PathLike[str]) -> Queue:
         """Copy the whole queue, streams and data too, to ``path``, where it is a queue of its own.
