@@ -9,6 +9,7 @@ drifts. The feeder's own start and end are part of its time, the submit is not.
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def rqpy_rate(folder: Path, shell: str, jobs: int) -> float:
     begin = time.perf_counter()
     subprocess.run([*command, "--until-empty", "-v", "warn", "--allow-root"], check=True)
     seconds = time.perf_counter() - begin
+    shutil.rmtree(queue.local_state, ignore_errors=True)
     counts = queue.status()["exit_status"]
     if counts != {"successes": jobs, "failures": 0}:
         sys.exit(f"not all jobs ran: {counts}")
