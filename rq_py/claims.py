@@ -167,10 +167,3 @@ def feeders_with_running(tx: Transaction) -> list[str]:
     """The names (``<node>.<uid>``) of all feeders under which jobs run, sorted."""
     sql = "SELECT DISTINCT feeder FROM jobs WHERE state = 'running' AND feeder IS NOT NULL ORDER BY feeder"
     return [row[0] for row in tx.execute(sql)]
-
-
-def count_claimable(tx: Transaction, node: str) -> int:
-    """How many pending jobs ``node`` could claim now, counted up to 1000."""
-    sql = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE ready IN ('', ?) LIMIT 1000)"
-    (count,) = tx.execute(sql, (node,)).fetchone()
-    return int(count)

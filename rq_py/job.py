@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -126,9 +126,11 @@ LISTED_FIELDS: tuple[str, ...] = (
 MAX_COMMAND_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """What a submit asks for: the job before it has a jid. Checked by ``formats.jobinput``."""
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+
+
+class JobSpec(NamedTuple):
+    """What a submit asks for: the job before it has a jid. ``formats.jobspec`` checks it."""
 
     command: str
     priority: int = 0
@@ -137,6 +139,6 @@ class JobSpec:
     restartable: bool = False
     stage: bool = False  # enter as holding
     cwd: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = _NO_VARIABLES
     stdin: str | None = None  # ``stdin/<jid>`` of the same queue, to be copied; never any other path
     data: str | None = None  # ``data/<jid>`` of the same queue, to be copied; never any other path

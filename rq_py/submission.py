@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from rq_py.clock import utc_text
 from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
-from rq_py.formats.jobspec import spec_from_mapping
+from rq_py.formats.jobspec import checked
 from rq_py.job import Job, JobSpec, State
 from rq_py.locking.owner import node_name
 from rq_py.spool import Spool
@@ -96,8 +96,8 @@ def submit(
     staging: Staging | None = None
     spool = Spool()
     try:
-        for position, spec in enumerate(specs):
-            check(spec, f"job {position + 1}")
+        for position, given in enumerate(specs):
+            spec = checked(given, f"job {position + 1}")
             if stdin is not None or data is not None or spec.stdin or spec.data:
                 if staging is None:
                     from rq_py.staging import Staging  # most submits stage nothing
@@ -111,24 +111,6 @@ def submit(
     finally:
         if staging is not None:
             staging.discard()
-
-
-def check(spec: JobSpec, where: str) -> None:
-    """Raise InputError, beginning with ``where``, for a job that cannot be stored or run."""
-    spec_from_mapping(
-        {
-            "command": spec.command,
-            "priority": spec.priority,
-            "tag": spec.tag,
-            "required_runner": spec.required_runner,
-            "restartable": spec.restartable,
-            "cwd": spec.cwd,
-            "env": spec.env,
-            "stdin": spec.stdin,
-            "data": spec.data,
-        },
-        where,
-    )
 
 
 def _stage(staging: Staging, position: int, spec: JobSpec, stdin: Source | None, data: Path | None) -> None:

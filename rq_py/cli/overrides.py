@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from rq_py.errors import UsageError
 from rq_py.formats.excerpt import shown
-from rq_py.formats.jobspec import is_variable_name, spec_from_mapping
+from rq_py.formats.jobspec import CheckedSpec, checked, is_variable_name, spec_from_mapping
 from rq_py.job import JobSpec
 
 #: What ``--env-all`` leaves behind: it describes the submitting shell, or the job that submits.
@@ -41,9 +41,9 @@ class Overrides:
         self.env = env or {}
         spec_from_mapping({"command": "true", **vars(self)}, "option")
 
-    def apply(self, spec: JobSpec, current_directory: str) -> JobSpec:
+    def apply(self, spec: CheckedSpec, current_directory: str) -> CheckedSpec:
         """``spec`` with what was given; a job without a cwd gets the current directory."""
-        return JobSpec(
+        applied = JobSpec(
             command=spec.command,
             priority=spec.priority if self.priority is None else self.priority,
             tag=spec.tag if self.tag is None else self.tag or None,
@@ -55,6 +55,8 @@ class Overrides:
             stdin=spec.stdin,
             data=spec.data,
         )
+        # Both were checked; only together their variables may be too long.
+        return checked(applied, "job") if self.env and spec.env else CheckedSpec(*applied)
 
 
 def current_directory() -> str:

@@ -17,10 +17,11 @@ from rq_py.cli.output import chosen_fields, listing_options, write_jobs
 from rq_py.cli.overrides import Overrides, current_directory, variables
 from rq_py.cli.printing import print_line, stdout
 from rq_py.errors import InputError, RqError, StorageError, UsageError
-from rq_py.formats.jobspec import check_command
+from rq_py.formats.jobspec import checked
 from rq_py.job import JobSpec
 
 if TYPE_CHECKING:
+    from rq_py.formats.jobspec import CheckedSpec
     from rq_py.staging import Source
     from rq_py.submission import Submitted
 
@@ -128,7 +129,7 @@ def _print(submitted: Submitted, output: str, fields: Sequence[str] | None) -> N
         ) from error
 
 
-def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[JobSpec]:
+def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[CheckedSpec]:
     """The jobs to submit. Raises InputError, and RqError where there is none."""
     directory = overrides.cwd or current_directory()
     if infile is not None:
@@ -145,11 +146,10 @@ def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> It
         yield from _read(stream, "stdin", overrides, directory)
     else:
         text = " ".join(words)
-        check_command(text, "submit")
-        yield overrides.apply(JobSpec(text), directory)
+        yield overrides.apply(checked(JobSpec(text), "submit"), directory)
 
 
-def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -> Iterator[JobSpec]:
+def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -> Iterator[CheckedSpec]:
     """The jobs in ``stream``, with the options applied."""
     from rq_py.formats.jobinput import read_jobs
 

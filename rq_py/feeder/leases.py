@@ -10,7 +10,7 @@ from collections.abc import Collection
 from rq_py import claims, clock
 from rq_py.errors import LockTimeout, StorageError
 from rq_py.feeder.log import LOG
-from rq_py.feeder.pace import Round
+from rq_py.feeder.pace import LOCK_WAIT, Round
 from rq_py.feeder.ring import LOOK_EVERY, Ring
 from rq_py.job import Reason
 from rq_py.locking.lease import NodeLease
@@ -26,11 +26,10 @@ RETRY_SECONDS = 3.0
 
 
 class Leases:
-    """This feeder's own lease and the ring of others; ``lock_wait`` is seconds to wait for the queue lock."""
+    """This feeder's own lease and the ring of others."""
 
-    def __init__(self, queue: Queue, feeder: str, lock_wait: float) -> None:
+    def __init__(self, queue: Queue, feeder: str) -> None:
         self._queue = queue
-        self._lock_wait = lock_wait
         self._seconds = queue.settings.node_lease
         self._file_mode = queue.settings.file_mode
         self._own = NodeLease(queue.dir.feeders / feeder, Owner.of_this_process(), self._file_mode)
@@ -100,7 +99,7 @@ class Leases:
     def _bury(self, name: str) -> None:
         """Bury all that runs under the name of the lost feeder ``name``, in one transaction."""
         try:
-            with self._queue.store.write(timeout=self._lock_wait) as tx:
+            with self._queue.store.write(timeout=LOCK_WAIT) as tx:
                 now = clock.utc_text()
                 lost = claims.running_of(tx, name)
                 for job in lost:

@@ -15,7 +15,7 @@ from rq_py.feeder import testpoint
 from rq_py.feeder.ending import Ending, Mode
 from rq_py.feeder.leftovers import key_of
 from rq_py.feeder.log import LOG
-from rq_py.feeder.pace import Backoff, Idle, Round
+from rq_py.feeder.pace import LOCK_WAIT, Backoff, Idle, Round
 from rq_py.feeder.reconcile import outcome_of
 from rq_py.feeder.session import Session
 from rq_py.feeder.slots import Slots
@@ -84,7 +84,7 @@ class Feeder:
         exits, refused = list(self._slots.exits.values()), list(self._slots.refused.values())
         shells = self._slots.shells(self._session.runner) if self._wants_jobs() else []
         mark = self._store.mark()  # from before the transaction: whatever others commit later is noticed
-        with self._store.write(timeout=self._session.lock_wait) as tx:
+        with self._store.write(timeout=LOCK_WAIT) as tx:
             verdicts = [(ended, self._record(tx, ended)) for ended in exits]
             for job in refused:
                 claims.release(tx, job.jid, job.attempt, job.token)
@@ -132,7 +132,7 @@ class Feeder:
     def _settle(self) -> None:
         """After a COMMIT of unknown outcome: ask the database what is true, and go on from there."""
         exits = list(self._slots.exits.values())
-        with self._store.write(timeout=self._session.lock_wait) as tx:
+        with self._store.write(timeout=LOCK_WAIT) as tx:
             verdicts = [(ended, self._record(tx, ended)) for ended in exits]
             mine = {key_of(job): job for job in claims.running_of(tx, self._session.feeder)}
         self._doubtful = False

@@ -6,6 +6,10 @@ import random
 
 from rq_py.runner.identity import boottime
 
+#: Seconds that a transaction waits for the queue lock: for so long a signal or a word is not heard. The lease
+#: of a stuck holder is counted on from one try to the next (store/transaction.py).
+LOCK_WAIT = 5.0
+
 
 class Idle:
     """The idle poll: from ``least`` to ``longest`` seconds apart, growing while nothing happens.

@@ -33,9 +33,6 @@ from rq_py.runner.client import Exit, Key, RunnerClient, Running
 
 #: Seconds that the last look at the database may take at a feeder's end.
 LAST_LOOK = 10.0
-#: Seconds that a transaction waits for the queue lock: for so long a signal or a word is not heard. The lease
-#: of a stuck holder is counted on from one try to the next (store/transaction.py).
-LOCK_WAIT = 5.0
 
 
 def feed(options: FeedOptions, when_up: Callable[[FeederInfo], None] | None = None) -> None:
@@ -79,7 +76,6 @@ class Session:
             _refuse_root(self.queue.path)
         self.node = node_name()
         self.feeder = feeder_id(self.node, os.getuid())
-        self.lock_wait = LOCK_WAIT
         self.running: dict[Key, Running] = {}
         self.unsettled: set[Key] = set()
         self.undecided: set[Key] = set()  #: of those, the ones of which the runner has more to tell
@@ -113,7 +109,7 @@ class Session:
             stream_umask=self.queue.settings.umask,
             umask=jobs.umask,
         )
-        self.leases = Leases(self.queue, self.feeder, self.lock_wait)
+        self.leases = Leases(self.queue, self.feeder)
         stack.callback(self.detach)
         self.attach()
         self._refuse_namesake(one.killed)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, Literal
 
 from rq_py.errors import InputError
-from rq_py.formats.jobspec import spec_from_mapping
+from rq_py.formats.jobspec import CheckedSpec, spec_from_mapping
 from rq_py.formats.lineinput import Readable, read_lines
-from rq_py.job import MAX_COMMAND_BYTES, JobSpec
+from rq_py.job import MAX_COMMAND_BYTES
 
 __all__ = ["detect", "read_jobs", "read_lines", "read_yaml", "spec_from_mapping"]
 
@@ -46,7 +46,7 @@ def is_yaml(line: bytes) -> bool:
     return _YAML.match(line) is not None
 
 
-def read_jobs(stream: BinaryIO, source: str) -> Iterator[JobSpec]:
+def read_jobs(stream: BinaryIO, source: str) -> Iterator[CheckedSpec]:
     """Read jobs from ``stream``: YAML if it begins with ``---``, else one command per line.
 
     ``source`` is what errors call the input. Streams, in the memory of one job. Raises InputError.
@@ -58,10 +58,10 @@ def read_jobs(stream: BinaryIO, source: str) -> Iterator[JobSpec]:
     if detect(line, f"{source} line {number}") == "yaml":
         yield from read_yaml(rest, source, number)
     else:
-        yield from map(JobSpec, read_lines(rest, source, number))
+        yield from map(CheckedSpec, read_lines(rest, source, number))
 
 
-def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[JobSpec]:
+def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[CheckedSpec]:
     """Read jobs from YAML, see ``yamlinput.read_yaml``, which is imported only when there is any."""
     from rq_py.formats import yamlinput
 

@@ -26,7 +26,20 @@ MAX_ENV_BYTES = 1024 * 1024
 _JID_DIGITS = 19  # of 2**63 - 1
 
 
-def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> JobSpec:
+class CheckedSpec(JobSpec):
+    """A ``JobSpec`` that can be stored and run. Whoever makes one has checked all of it."""
+
+    __slots__ = ()
+
+
+def checked(spec: JobSpec, where: str) -> CheckedSpec:
+    """``spec`` as it is when it was checked before, else checked now. Raises InputError, as below."""
+    if isinstance(spec, CheckedSpec):
+        return spec
+    return spec_from_mapping(spec._asdict(), where)
+
+
+def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> CheckedSpec:
     """Check the fields of one job and return what submit takes.
 
     A mapping with a ``jid`` is a job of a listing: what the queue wrote in it (its times, its runner, its
@@ -47,7 +60,7 @@ def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> JobSp
         raise InputError(f"{where}: command: {shown(command)} is not a text")
     check_command(command, where)
     try:
-        return JobSpec(
+        return CheckedSpec(
             command=command,
             priority=_priority(fields),
             tag=_text(fields, "tag"),
@@ -78,14 +91,6 @@ def check_command(command: str, where: str) -> None:
             f"{where}: the command has {size} bytes, at most {MAX_COMMAND_BYTES} fit: "
             "put it into a script, and what it works on into --data"
         )
-
-
-def check_variables(variables: Mapping[str, str], where: str) -> None:
-    """Raise InputError unless a job can get ``variables`` in its environment."""
-    try:
-        _env({"env": variables})
-    except _Wrong as wrong:
-        raise InputError(f"{where}: {wrong}") from None
 
 
 def is_variable_name(name: str) -> bool:

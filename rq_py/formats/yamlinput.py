@@ -17,7 +17,7 @@ from rq_py.formats.jobspec import spec_from_mapping
 from rq_py.formats.lineinput import Readable
 
 if TYPE_CHECKING:
-    from rq_py.job import JobSpec
+    from rq_py.formats.jobspec import CheckedSpec
 
 #: The longest text of one job in bytes. A command of 64 KiB and 1 MiB of variables fit, escaped as
 #: lavishly as YAML can.
@@ -35,7 +35,7 @@ _TYPED = frozenset({"priority", *_FLAGS})
 Fields = dict[str, object]
 
 
-def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[JobSpec]:
+def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[CheckedSpec]:
     """Read jobs from YAML: a list of mappings, one mapping, or several documents of these.
 
     ``stream`` begins at line ``first_line`` of ``source``, which errors name. Raises InputError for what is

@@ -86,14 +86,6 @@ def members(pid: int, start: int) -> list[Process]:
     return sorted(Look().members(pid, start))
 
 
-def signal_tree(pid: int, start: int, signum: int) -> int:
-    """Send ``signum`` to the whole job of shell ``pid``, started at ``start``; return how many it reached.
-
-    Raises OSError if /proc cannot be read.
-    """
-    return Tree(pid, start).signal(signum)
-
-
 def signal_trees(trees: Sequence[Tree], signum: int) -> int:
     """Send ``signum`` to all of several jobs with as few looks as possible; return how many it reached.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rq_py.errors import InputError
-from rq_py.formats.jobspec import check_variables, is_variable_name, spec_from_mapping
+from rq_py.formats.jobspec import is_variable_name, spec_from_mapping
 from rq_py.job import JobSpec
 
 
@@ -66,10 +66,11 @@ def test_empty_texts_are_not_set() -> None:
 
 
 def test_variables() -> None:
-    check_variables({"PATH": "/bin", "_x1": ""}, "job")
+    variables = {"PATH": "/bin", "_x1": ""}
+    assert spec_from_mapping({"command": "a", "env": variables}).env == variables
     assert [is_variable_name(name) for name in ("A", "_", "a1", "", "1a", "A-B", "é", "A B", "A\n")] == [
         *(True, True, True),
         *(False,) * 6,
     ]
     with pytest.raises(InputError, match="job: env: A: holds a NUL"):
-        check_variables({"A": "\0"}, "job")
+        spec_from_mapping({"command": "a", "env": {"A": "\0"}}, "job")

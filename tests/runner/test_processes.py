@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from rq_py.runner.identity import is_alive, start_ticks
-from rq_py.runner.processes import Process, Tree, members, signal_process, signal_tree
+from rq_py.runner.processes import Process, Tree, members, signal_process
 from tests.waiting import wait_until
 
 #: A child in a session of its own that tells its pid and does not end by SIGTERM.
@@ -57,14 +57,14 @@ def test_background_children_belong_to_it_after_the_shell_has_ended(jobs: list[J
     shell, children = start_job(jobs, "sleep 60 & echo $!", 1)
     jobs[0].wait()
     assert members(*shell) == children
-    assert signal_tree(*shell, signal.SIGTERM) == 1
+    assert Tree(*shell).signal(signal.SIGTERM) == 1
     wait_until(lambda: not is_alive(*children[0]))
 
 
 def test_kill_ends_all_of_it(jobs: list[Job]) -> None:
     script = f"trap '' TERM; {DEAF_CHILD}; wait"
     shell, children = start_job(jobs, script, 1)
-    assert signal_tree(*shell, signal.SIGKILL) >= 2
+    assert Tree(*shell).signal(signal.SIGKILL) >= 2
     wait_until(lambda: not any(is_alive(*process) for process in children))
 
 
@@ -86,7 +86,7 @@ def test_a_process_that_only_has_the_pid_is_never_signalled(jobs: list[Job]) -> 
     pid, start = shell
     assert not signal_process(pid, start - 1, signal.SIGKILL)
     assert members(pid, start - 1) == [], "a session that another process leads is not the job's"
-    assert signal_tree(pid, start - 1, signal.SIGKILL) == 0
+    assert Tree(pid, start - 1).signal(signal.SIGKILL) == 0
     tree = Tree(pid, start - 1)
     tree.reached.add((child[0], child[1] - 1))
     assert tree.signal(signal.SIGKILL) == 0
@@ -98,7 +98,7 @@ def test_a_process_that_has_gone_is_no_error() -> None:
     child = subprocess.Popen(["true"])
     pid, start = identity(child.pid)
     child.wait()
-    assert signal_tree(pid, start, signal.SIGKILL) == 0
+    assert Tree(pid, start).signal(signal.SIGKILL) == 0
     with suppress(ProcessLookupError):
         os.kill(pid, 0)
     assert not signal_process(pid, start, signal.SIGTERM)
