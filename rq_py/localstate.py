@@ -32,6 +32,18 @@ def ensure(path: Path) -> Path:
     return path
 
 
+def check(path: Path) -> None:
+    """Raise RqError where ``ensure`` would refuse what is at ``path`` or its parent. Makes nothing."""
+    for level in (path.parent, path):
+        try:
+            info = level.lstat()
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(info.st_mode):
+            raise RqError(_refusal(level, "it is not a directory of this user"))
+        _check(level, info)
+
+
 class LocalState:
     """The node-local state, held against tmp cleaners until ``close``. Raises what ``ensure`` does.
 

@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, Mode]] = {
         "snapshot": Mode("copy the jobs, to look at them without the lock", ("S",)),
         "backup": Mode("copy the whole queue, streams and all", ("b", "B")),
         "rotate": Mode("move jobs that have ended out of the queue", ("R",)),
+        "doctor": Mode("say whether mount, locks and permissions can be trusted"),
         "recover": Mode("check the database, repair it, upgrade it"),
         "lock": Mode("run a command under the queue lock", ("L",)),
         "execute": Mode("run SQL on the database", ("e",)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -39,16 +39,29 @@ class Fence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount: where, which file system, and the options of mount and superblock."""
+    """One mount: where, which file system, and the options of mount and superblock.
+
+    ``source`` is the device or the export that is mounted; a mount is the same without it.
+    """
 
     point: str
     filesystem: str
     options: frozenset[str]
+    source: str = field(default="", compare=False)
 
     @property
     def is_nfs(self) -> bool:
         """Whether this is a mount of NFS."""
         return self.filesystem in {"nfs", "nfs4"}
+
+    @property
+    def nfs_version(self) -> tuple[int, int] | None:
+        """The version of the protocol, (4, 2) for ``vers=4.2``; None for what is not NFS or does not say."""
+        for option in self.options if self.is_nfs else ():
+            match = re.fullmatch(r"(?:nfs)?vers=(\d+)(?:\.(\d+))?", option)
+            if match:
+                return int(match[1]), int(match[2] or 0)
+        return None
 
     @property
     def is_local(self) -> bool:
@@ -80,7 +93,8 @@ def parse_mountinfo(text: str) -> list[Mount]:
         if not separator or len(left_fields) < 6 or len(right_fields) < 3:
             continue
         options = frozenset(left_fields[5].split(",")) | frozenset(right_fields[2].split(","))
-        mounts.append(Mount(_unescape(left_fields[4]), right_fields[0], options))
+        source = _unescape(right_fields[1])
+        mounts.append(Mount(_unescape(left_fields[4]), right_fields[0], options, source))
     return mounts
 
 
@@ -104,16 +118,20 @@ def check(path: Path, mount: Mount | None = None) -> None:
     Raises UnsafeMount, which names the option and what to do.
     """
     mount = mount or mount_of(path)
-    if not mount.is_nfs:
-        return
-    for option, why in _UNSAFE_OPTIONS.items():
-        if option in mount.options:
-            raise UnsafeMount(f"{mount.point}: is mounted with {option}, {why}: mount it without {option}")
+    for option, why in refused_options(mount):
+        raise UnsafeMount(f"{mount.point}: is mounted with {option}, {why}: mount it without {option}")
     # nfs.recover_lost_locks=1 would take a lost lock back silently, though others had it in between.
-    if recovers_lost_locks():
+    if mount.is_nfs and recovers_lost_locks():
         raise UnsafeMount(
             f"{mount.point}: the kernel has nfs.recover_lost_locks=1 and would hide a lost lock: set it to 0"
         )
+
+
+def refused_options(mount: Mount) -> list[tuple[str, str]]:
+    """The options for which a mount of NFS is refused, and why each is."""
+    if not mount.is_nfs:
+        return []
+    return [(option, why) for option, why in _UNSAFE_OPTIONS.items() if option in mount.options]
 
 
 def recovers_lost_locks() -> bool:

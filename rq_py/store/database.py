@@ -17,6 +17,8 @@ from rq_py.errors import Busy, Corrupt, FormatTooNew, FormatTooOld, QueueError, 
 SCHEMA_VERSION = 1
 #: The SQLite of Enterprise Linux 9; nothing newer is used, nothing older is tried.
 LEAST_SQLITE = (3, 34, 0)
+#: The SQLite that this Python has.
+SQLITE_VERSION = sqlite3.sqlite_version_info
 
 _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -26,7 +28,7 @@ def connect(path: Path, *, may_write: bool = True) -> sqlite3.Connection:
 
     Raises sqlite3.Error: wrap calls in ``storage_errors``.
     """
-    if sqlite3.sqlite_version_info < LEAST_SQLITE:
+    if SQLITE_VERSION < LEAST_SQLITE:
         raise QueueError(f"SQLite {sqlite3.sqlite_version} is too old, 3.34 is the least: upgrade it")
     uri = f"file:{quote(str(path))}?mode={'rw' if may_write else 'ro'}"
     connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, cached_statements=64)

@@ -1,0 +1,1 @@
+"""Tests of ``rqpy doctor``: on real directories, with real processes as second process and as peers."""
