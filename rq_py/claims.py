@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from rq_py.job import TERMINAL, Job, Reason, State
+from rq_py.runner.protocol import LEASE_LOST
 from rq_py.store.rows import COLUMNS, jobs_of
 from rq_py.store.transaction import Transaction
 
@@ -24,8 +25,7 @@ class Verdict(Enum):
     LOST = "lost"  # somebody else has decided about the job; whatever runs here must end
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an attempt ended. Times are UTC text and seconds, ``max_rss`` is bytes."""
 
     jid: int
@@ -39,30 +39,47 @@ class Outcome:
     system_cpu: float
     max_rss: int
     reason: str | None = None
+    pid: int | None = None  # None: as it was when it was claimed
+    started: str | None = None  # None: when it was claimed
 
 
 #: Highest priority first, oldest first within one. Two short range scans of the index jobs_ready:
 #: the jobs that any node may run, and those that only this one may.
 CLAIMABLE = """
-    SELECT jid, attempt FROM (
-        SELECT * FROM (SELECT jid, attempt, priority FROM jobs
+    SELECT jid FROM (
+        SELECT * FROM (SELECT jid, priority FROM jobs
                        WHERE ready = '' ORDER BY priority DESC, jid LIMIT :limit)
         UNION ALL
-        SELECT * FROM (SELECT jid, attempt, priority FROM jobs
+        SELECT * FROM (SELECT jid, priority FROM jobs
                        WHERE ready = :node ORDER BY priority DESC, jid LIMIT :limit))
     ORDER BY priority DESC, jid LIMIT :limit
 """
 
-_CLAIM = """
+# The + keeps SQLite from walking through all that is pending by another index, of states say
+# (https://www.sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_).
+_CLAIM = f"""
     UPDATE jobs SET state = 'running', ready = NULL, attempt = attempt + 1, token = :token,
-        feeder = :feeder, runner = :node, pid = :pid, started = :now, finished = NULL, elapsed = NULL,
+        feeder = :feeder, runner = :node, pid = NULL, started = :now, finished = NULL, elapsed = NULL,
         exit_status = NULL, signal = NULL, reason = NULL,
         user_cpu = NULL, system_cpu = NULL, max_rss = NULL
-    WHERE jid = :jid AND state = 'pending' AND attempt = :attempt AND token = '' AND ready IS NOT NULL
-"""
+    WHERE jid IN ({CLAIMABLE}) AND +state = 'pending' AND +ready IS NOT NULL AND token = ''
+"""  # noqa: S608
+
+_CLAIMED = f"""
+    SELECT {COLUMNS} FROM jobs WHERE feeder = :feeder AND state = 'running' AND token = :token
+    ORDER BY priority DESC, jid
+"""  # noqa: S608
+
+_GUARD = "jid = :jid AND state = 'running' AND attempt = :attempt AND token = :token"
+
+_BEGIN = f"""
+    UPDATE jobs SET pid = :pid, started = :started
+    WHERE {_GUARD}
+"""  # noqa: S608
 
 _FINISH = """
-    UPDATE jobs SET state = 'finished', finished = :finished, elapsed = :elapsed,
+    UPDATE jobs SET state = 'finished', pid = coalesce(:pid, pid), started = coalesce(:started, started),
+        finished = :finished, elapsed = :elapsed,
         exit_status = :exit_status, signal = :signal, reason = :reason,
         user_cpu = :user_cpu, system_cpu = :system_cpu, max_rss = :max_rss
     WHERE jid = :jid AND attempt = :attempt AND token = :token
@@ -70,36 +87,48 @@ _FINISH = """
 """
 
 # What `ready` must be for a job that becomes pending: the node that it requires, or '' for any.
-_BACK_TO_PENDING = """
+_BACK_TO_PENDING = f"""
     UPDATE jobs SET state = 'pending', ready = coalesce(required_runner, ''), token = '',
         feeder = NULL, runner = NULL, pid = NULL, started = NULL
-    WHERE jid = :jid AND state = 'running' AND attempt = :attempt AND token = :token
-"""
+    WHERE {_GUARD}
+"""  # noqa: S608
 
-_BURY = """
+_BURY = f"""
     UPDATE jobs SET state = 'dead', finished = :now, reason = :reason,
         elapsed = round(max(julianday(:now) - julianday(started), 0) * 86400, 3)
-    WHERE jid = :jid AND state = 'running' AND attempt = :attempt AND token = :token AND restartable = 0
-"""
+    WHERE {_GUARD} AND restartable = 0
+"""  # noqa: S608
 
 
 def claim(
-    tx: Transaction, *, feeder: str, node: str, pids: Sequence[int], journal: str, now: str
+    tx: Transaction, *, feeder: str, node: str, pids: Sequence[int], journal: str, now: str, ahead: int = 0
 ) -> list[Job]:
-    """Claim up to one pending job for each of ``pids``, the shells that are ready for them.
+    """Claim a pending job for each of ``pids``, the shells that are ready for them, and up to ``ahead`` more.
 
     ``feeder`` is ``<node>.<uid>``, ``journal`` the id of the runner's journal: it becomes part of the
     token, so that later the absence of "going" in that very journal proves that nothing was launched.
-    Returns the rows as they are now, in the order of the claim.
+    Returns the rows as they are now, in the order of the claim; those that were claimed ahead have no pid.
     """
-    found = tx.execute(CLAIMABLE, {"node": node, "limit": len(pids)}).fetchall()
-    claimed = []
-    for (jid, attempt), pid in zip(found, pids, strict=False):
-        values = {"jid": jid, "attempt": attempt, "feeder": feeder, "node": node, "pid": pid, "now": now}
-        token = f"{journal}.{os.urandom(8).hex()}"
-        if tx.execute(_CLAIM, {**values, "token": token}).rowcount == 1:
-            claimed.append(job_row(tx, jid))
-    return claimed
+    token = f"{journal}.{os.urandom(8).hex()}"
+    values = {"feeder": feeder, "node": node, "now": now, "token": token, "limit": len(pids) + ahead}
+    if not values["limit"] or not tx.execute(_CLAIM, values).rowcount:
+        return []
+    jobs = list(jobs_of(tx.execute(_CLAIMED, {"feeder": feeder, "token": token})))
+    for index, (job, pid) in enumerate(zip(jobs, pids, strict=False)):
+        tx.execute(_BEGIN, {**_guard(job.jid, job.attempt, token), "pid": pid, "started": now})
+        jobs[index] = job._replace(pid=pid)
+    return jobs
+
+
+def begin(tx: Transaction, jid: int, attempt: int, token: str, *, pid: int, started: str) -> bool:
+    """Record when, and as which pid, a job that was claimed ahead was launched; False if it runs no more."""
+    values = {**_guard(jid, attempt, token), "pid": pid, "started": started}
+    return tx.execute(_BEGIN, values).rowcount == 1
+
+
+def _guard(jid: int, attempt: int, token: str) -> dict[str, object]:
+    """What names a claim."""
+    return {"jid": jid, "attempt": attempt, "token": token}
 
 
 def job_row(tx: Transaction, jid: int) -> Job:
@@ -109,29 +138,29 @@ def job_row(tx: Transaction, jid: int) -> Job:
 
 
 def finish(tx: Transaction, outcome: Outcome) -> Verdict:
-    """Record how an attempt ended: running, or dead as ``node_lost``, becomes finished."""
-    values = {
-        "jid": outcome.jid,
-        "attempt": outcome.attempt,
-        "token": outcome.token,
-        "finished": outcome.finished,
-        "elapsed": outcome.elapsed,
-        "exit_status": outcome.exit_status,
-        "signal": outcome.signal,
-        "reason": outcome.reason,
-        "user_cpu": outcome.user_cpu,
-        "system_cpu": outcome.system_cpu,
-        "max_rss": outcome.max_rss,
-    }
-    if tx.execute(_FINISH, values).rowcount == 1:
-        return Verdict.DONE
-    return _judge(tx, outcome.jid, outcome.attempt, outcome.token)
+    """Record how an attempt ended: running, or dead as ``node_lost``, becomes finished.
+
+    One that the runner itself has ended, because the lease was not renewed, is buried: it is to run again.
+    """
+    key = outcome.jid, outcome.attempt, outcome.token
+    if outcome.reason == LEASE_LOST:
+        return bury(tx, *key, reason=Reason.NODE_LOST, now=outcome.finished)
+    return Verdict.DONE if tx.execute(_FINISH, outcome._asdict()).rowcount == 1 else _judge(tx, *key)
+
+
+def finish_all(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Verdict]:
+    """Like ``finish`` for each of many, with one statement where nothing is special about any of them."""
+    if not any(outcome.reason == LEASE_LOST for outcome in outcomes):
+        rows = (outcome._asdict() for outcome in outcomes)
+        if tx.executemany(_FINISH, rows) == len(outcomes):
+            return [Verdict.DONE] * len(outcomes)
+    # Those that were recorded just now are found to be so; others were long ago, or have lost their claim.
+    return [finish(tx, outcome) for outcome in outcomes]
 
 
 def release(tx: Transaction, jid: int, attempt: int, token: str) -> Verdict:
     """Give back a claim whose job was never launched: running becomes pending."""
-    values = {"jid": jid, "attempt": attempt, "token": token}
-    if tx.execute(_BACK_TO_PENDING, values).rowcount == 1:
+    if tx.execute(_BACK_TO_PENDING, _guard(jid, attempt, token)).rowcount == 1:
         return Verdict.DONE
     return _judge(tx, jid, attempt, token)
 
@@ -143,7 +172,7 @@ def bury(tx: Transaction, jid: int, attempt: int, token: str, *, reason: Reason,
     switch has ended it. ``elapsed`` becomes the time from the claim until now, for people: nobody knows
     when it really ended, and after a lost node it is the difference of two clocks.
     """
-    values = {"jid": jid, "attempt": attempt, "token": token, "reason": reason, "now": now}
+    values = {**_guard(jid, attempt, token), "reason": reason, "now": now}
     if tx.execute(_BURY, values).rowcount == 1:
         return Verdict.DONE
     return release(tx, jid, attempt, token)

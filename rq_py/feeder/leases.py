@@ -100,6 +100,9 @@ class Leases:
         """Bury all that runs under the name of the lost feeder ``name``, in one transaction."""
         try:
             with self._queue.store.write(timeout=LOCK_WAIT) as tx:
+                # It may have come back while this waited for the lock, and have claimed again.
+                if not self._ring.is_unchanged(name):
+                    return
                 now = clock.utc_text()
                 lost = claims.running_of(tx, name)
                 for job in lost:

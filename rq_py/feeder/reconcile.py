@@ -62,8 +62,10 @@ def outcome_of(ended: Exit) -> Outcome:
         jid=ended.key.jid,
         attempt=ended.key.attempt,
         token=ended.key.token,
+        pid=ended.pid,
         exit_status=ended.exit_status,
         signal=ended.signal,
+        started=clock.utc_text(ended.finished - ended.elapsed),
         finished=clock.utc_text(ended.finished),
         elapsed=ended.elapsed,
         user_cpu=ended.user_cpu,
@@ -131,6 +133,12 @@ def reconcile(
     stopped: Collection[Key] = frozenset(),
 ) -> Reconciled:
     """Carry the plan out. Raises LockTimeout and StorageError, also OutcomeUnknown: then do it again."""
+    # Before the queue is asked, which this node may be cut off from: others run these again when its lease is
+    # over, and no dead man's switch ends what a killed runner left.
+    ended = exits.keys() | {known.key for known in hello.exits}
+    urgent = [known for known in hello.orphans if known.restartable and known.key not in ended]
+    if urgent:
+        leftovers.end({known.key: [(known.pid, known.start)] for known in urgent})
     with store.read() as tx:
         rows = claims.running_of(tx, feeder)
     booted = time.time() - boottime()
@@ -145,8 +153,9 @@ def reconcile(
     buried = {}
     with store.write() as tx:
         now = clock.utc_text()
-        for known in made.finish:
-            if claims.finish(tx, outcome_of(known)) is Verdict.LOST:
+        verdicts = claims.finish_all(tx, [outcome_of(known) for known in made.finish])
+        for known, verdict in zip(made.finish, verdicts, strict=True):
+            if verdict is Verdict.LOST:
                 lost.append(known.key)
         for row in made.release:
             claims.release(tx, row.jid, row.attempt, row.token)

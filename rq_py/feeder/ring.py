@@ -50,6 +50,13 @@ class Ring:
                 lost.append(name)
         return lost
 
+    def is_unchanged(self, name: str) -> bool:
+        """Whether the lease of ``name`` is still as the last look saw it; False where that cannot be seen."""
+        before = self._watches[name].content
+        now = Watch(self._folder / name)
+        now.look()
+        return now.is_gone if before is None else now.content == before
+
     def forget(self, name: str) -> None:
         """Stop watching ``name``: it was buried, and its lease removed."""
         self._watches.pop(name, None)

@@ -11,14 +11,13 @@ end a POSIX shell at once, as the special built-in ``exec`` alone would (POSIX X
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rq_py.formats import listing
-from rq_py.job import LISTED_FIELDS, Job
+from rq_py.job import Job
 from rq_py.queuedir import QueueDir
 
 #: Bytes: Linux refuses to execute a program with a longer ``NAME=value``, MAX_ARG_STRLEN in execve(2).
@@ -52,6 +51,11 @@ class Place:
     stream_umask: int
     umask: int | None
 
+    @property
+    def root(self) -> str:
+        """The queue's path as a text."""
+        return str(self.queue.path)
+
 
 def for_launch(job: Job, place: Place) -> str:
     """The script of ``job``; where it cannot be run as it is, one that says why and ends with 126.
@@ -60,7 +64,7 @@ def for_launch(job: Job, place: Place) -> str:
     """
     try:
         script = _build(job, place)
-    except (ValueError, AttributeError):  # somebody else than rqpy wrote the row
+    except (ValueError, AttributeError, TypeError):  # somebody else than rqpy wrote the row
         return _refusal(job, place, "its env is not a JSON object of texts")
     if len(script) > LONGEST_SCRIPT:
         return _refusal(
@@ -97,11 +101,11 @@ def quote(text: str) -> str:
 
 def _streams(job: Job, place: Place) -> list[str]:
     redirections = [
-        f">{quote(str(place.queue.stream('stdout', job.jid)))}",
-        f"2>{quote(str(place.queue.stream('stderr', job.jid)))}",
+        f">{quote(f'{place.root}/stdout/{job.jid}')}",
+        f"2>{quote(f'{place.root}/stderr/{job.jid}')}",
     ]
     if job.has_stdin:  # else the shell's own /dev/null stays
-        redirections.insert(0, f"<{quote(str(place.queue.stream('stdin', job.jid)))}")
+        redirections.insert(0, f"<{quote(f'{place.root}/stdin/{job.jid}')}")
     own = "$rq_umask" if place.umask is None else f"{place.umask:04o}"
     return [
         *(["rq_umask=$(umask)"] if place.umask is None else []),
@@ -140,30 +144,31 @@ def variables(job: Job, place: Place) -> dict[str, str]:
     """What a job is told about itself: RQ, RQ_Q, RQ_JOB and RQ_<FIELD> for every listed field that is set."""
     fields = listing.fields_of(job, None)
     values = {"RQ": place.program} if place.program else {}
-    values |= {"RQ_Q": str(place.queue.path), "RQ_JOB": _document(job, fields)}
-    for name in LISTED_FIELDS:
-        if name not in fields:
-            continue
-        value = fields[name]
+    values |= {"RQ_Q": place.root, "RQ_JOB": _document(job, fields)}
+    for name, value in fields.items():
         if name in _PATHS:
-            value = str(place.queue.path / str(value))
+            text = f"{place.root}/{value}"
         elif name == "env":
-            value = job.env
+            text = str(job.env)
         elif isinstance(value, bool):
-            value = "true" if value else "false"
-        values[f"RQ_{name.upper()}"] = str(value)
+            text = "true" if value else "false"
+        else:
+            text = str(value)
+        values[f"RQ_{name.upper()}"] = text
     return values
 
 
 def _document(job: Job, fields: Iterable[str]) -> str:
     """The job as ``list`` prints it; what makes it longer than a variable may be is left out."""
+    text = f"---\n{next(listing.yaml_items([job]))}"
+    if _size("RQ_JOB", text) <= LONGEST_VARIABLE:
+        return text
     shown = list(fields)
     for left_out in ("env", "command", "cwd", "tag"):
-        text = io.StringIO()
-        listing.write_yaml([job], text, shown)
-        if _size("RQ_JOB", text.getvalue()) <= LONGEST_VARIABLE:
-            return text.getvalue()
         shown = [name for name in shown if name != left_out]
+        text = f"---\n{next(listing.yaml_items([job], shown))}"
+        if _size("RQ_JOB", text) <= LONGEST_VARIABLE:
+            return text
     return ""
 
 
@@ -185,4 +190,6 @@ def _complaint(job: Job, why: str) -> str:
 
 
 def _size(name: str, value: str) -> int:
-    return len(f"{name}={value}".encode("utf-8", "surrogateescape"))
+    """The bytes of a variable, or as many as there are at most where that is short enough anyway."""
+    most = len(name) + 1 + len(value) * 4  # UTF-8 has four bytes for a character at most
+    return most if most <= LONGEST_VARIABLE else len(f"{name}={value}".encode("utf-8", "surrogateescape"))

@@ -1,11 +1,13 @@
 """The jobs that this feeder has claimed, by where they are, and what it has the runner do with them.
 
-A claimed job is in exactly one place: ``running`` (it was told to go), ``exits`` (it ended, and is not known
-to be in the database) or ``refused`` (it was not launched and is to be released).
+A claimed job is in exactly one place: ``running`` (it was told to go, or waits for a slot with the runner),
+``exits`` (it ended, and is not known to be in the database) or ``refused`` (it was not launched and is to be
+released).
 """
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -17,6 +19,7 @@ from rq_py.feeder.log import LOG
 from rq_py.feeder.pace import Backoff
 from rq_py.job import Job
 from rq_py.runner.client import Exit, Key, Launch, RunnerClient, Running, Shell
+from rq_py.runner.identity import boottime
 from rq_py.runner.shells import MAX_SHELLS
 
 
@@ -34,18 +37,33 @@ class Slots:
             )
         self.running: dict[Key, bool] = {}  #: -> whether the job is restartable
         self.exits: dict[Key, Exit] = {}
-        self.refused: dict[Key, Job] = {}
+        self.refused: set[Key] = set()
+        self.begun: dict[
+            Key, Running
+        ] = {}  #: of those that run, the ones whose launch is not in the database
+        self._waiting: set[Key] = (
+            set()
+        )  # of those that run, the ones that were not launched as far as is known
+        self._moved_at = 0.0  # when any was launched or ended (CLOCK_BOOTTIME)
         self.launching = Backoff()  #: after a refusal: a pause before more jobs are claimed
 
     @property
     def free(self) -> int:
         """How many more jobs may run."""
-        return max(self.count - len(self.running), 0)
+        return 0 if self._waiting else max(self.count - len(self.running), 0)
+
+    def ahead(self, count: int) -> int:
+        """How many jobs to claim beyond the free slots, so that ``count`` wait for a slot."""
+        return max(count - len(self._waiting), 0)
+
+    def waits_since(self) -> float:
+        """Since when nothing was launched and nothing ended, though jobs wait; infinity where none does."""
+        return self._moved_at if self._waiting else math.inf
 
     @property
     def has_work_for_the_database(self) -> bool:
         """Whether something must be recorded: an exit, or a job to be released."""
-        return bool(self.exits or self.refused)
+        return bool(self.exits or self.refused or self.begun)
 
     @property
     def is_empty(self) -> bool:
@@ -59,13 +77,45 @@ class Slots:
     def adopt(self, running: Mapping[Key, Running]) -> None:
         """Begin anew with what was agreed upon with the runner."""
         self.running = {key: known.restartable for key, known in running.items()}
-        self.exits, self.refused = {}, {}
+        self.exits, self.refused, self.begun, self._waiting = {}, set(), {}, set()
 
     def collect(self, runner: RunnerClient) -> None:
-        """Take in the jobs that have ended."""
+        """Take in the jobs that have ended, and what became of those that waited for a slot."""
         for ended in runner.take_exits():
-            self.running.pop(ended.key, None)
+            self._leave(ended.key)
             self.exits[ended.key] = ended
+        for known in runner.take_begun():
+            if known.key in self._waiting:
+                self._waiting.discard(known.key)
+                self.begun[known.key] = known
+                self._moved_at = boottime()
+                LOG.info(
+                    "job %d: launched as pid %s, attempt %d", known.key.jid, known.pid, known.key.attempt
+                )
+        for key, why in runner.take_refused():
+            if key in self._waiting:
+                self._refuse(key, why)
+
+    def withdraw(self, runner: RunnerClient) -> None:
+        """Take back the jobs that wait for a slot; they are to be released."""
+        if self._waiting:
+            keys = runner.withdraw()  # what is not among them was launched just before, as we shall be told
+            for key in keys:
+                self._leave(key)
+            self.refused |= set(keys)
+
+    def _leave(self, key: Key) -> None:
+        """It does not run, and does not wait."""
+        self.running.pop(key, None)
+        self.begun.pop(key, None)
+        self._waiting.discard(key)
+        self._moved_at = boottime()
+
+    def _refuse(self, key: Key, why: str) -> None:
+        """The runner will not launch it."""
+        self._leave(key)
+        self.refused.add(key)
+        self._cannot_launch(f"job {key.jid}: {why}")
 
     def shells(self, runner: RunnerClient) -> list[Shell]:
         """As many ready shells as slots are free, or fewer."""
@@ -84,17 +134,21 @@ class Slots:
         waiting = {key_of(job): job for job in jobs}
         result = runner.launch(
             [
-                Launch(job.pid or 0, key, job.restartable, script.for_launch(job, place))
+                Launch(job.pid, key, job.restartable, script.for_launch(job, place))
                 for key, job in waiting.items()
-            ]
+            ],
+            self.count,
         )
+        self._moved_at = boottime()
         for key in result.launched:
             job = waiting[key]
             self.running[key] = job.restartable
             LOG.info("job %d: launched as pid %s, attempt %d", job.jid, job.pid, job.attempt)
+        for key in result.waiting:
+            self.running[key] = waiting[key].restartable
+            self._waiting.add(key)
         for key, why in result.failed:
-            self.refused[key] = waiting[key]
-            self._cannot_launch(f"job {key.jid}: {why}")
+            self._refuse(key, why)
         if not result.failed:
             self.launching.worked()
 
@@ -116,10 +170,10 @@ class Slots:
         for ended, _ in verdicts:
             self.exits.pop(ended.key, None)
 
-    def forget_refused(self, keys: Iterable[Key]) -> None:
-        """These claims were released."""
+    def forget_begun(self, keys: Iterable[Key]) -> None:
+        """These launches are in the database."""
         for key in keys:
-            self.refused.pop(key, None)
+            self.begun.pop(key, None)
 
     def end_lost_runs(self, runner: RunnerClient, mine: Collection[Key]) -> None:
         """Kill the restartable jobs that run here but are not among the claims that the database has.

@@ -149,12 +149,17 @@ def _written(value: Value, notation: _Notation) -> str:
 
 def _items(jobs: Iterable[Job], fields: Sequence[str] | None, notation: _Notation) -> Iterator[str]:
     """The text of all fields of each job."""
-    if fields is None:
-        writers = [_writer(name, notation) for name in LISTED_FIELDS]
-    else:
-        writers = [_always(name, notation) for name in LISTED_FIELDS if name in fields]
+    writers = _writers(None if fields is None else tuple(fields), notation)
     for job in jobs:
         yield "".join([write(job) for write in writers])
+
+
+@lru_cache(maxsize=8)
+def _writers(fields: tuple[str, ...] | None, notation: _Notation) -> list[Callable[[Job], str]]:
+    """The writers of all fields that are set, or of ``fields``; a feeder needs them again for each job."""
+    if fields is None:
+        return [_writer(name, notation) for name in LISTED_FIELDS]
+    return [_always(name, notation) for name in LISTED_FIELDS if name in fields]
 
 
 def _always(name: str, notation: _Notation) -> Callable[[Job], str]:

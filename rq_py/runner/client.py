@@ -42,6 +42,8 @@ class RunnerClient:
         self._socket = connected
         self._reader = protocol.LineReader()
         self._exits: list[Exit] = []
+        self._begun: list[Running] = []
+        self._refused: list[tuple[Key, str]] = []
         self._last_id = 0
         self._unsent = b""  # confirmations, which nobody waits for: they travel with the next request
         self._shells: list[Shell] = []  # that the last answer to a launch called ready
@@ -130,6 +132,7 @@ class RunnerClient:
             env={_wire_text(name): _wire_text(value) for name, value in env.items()},
         )
         self._shells = []
+        self._begun, self._refused = [], []
         return records.read_hello(answer)
 
     def ready(self, count: int) -> list[Shell]:
@@ -151,8 +154,11 @@ class RunnerClient:
         self._shells = [records.read_shell(item) for item in protocol.take_objects(answer, "shells")]
         self._shells_at = boottime()
 
-    def launch(self, jobs: Iterable[Launch]) -> LaunchResult:
+    def launch(self, jobs: Iterable[Launch], slots: int) -> LaunchResult:
         """Have each job executed in its shell; call this after the claims were committed, never before.
+
+        Jobs that name no shell are launched while fewer than ``slots`` jobs run, and wait until then; what
+        becomes of them ``take_begun``, ``take_refused`` and their exits tell.
 
         Raises:
             RunnerGone: the connection is lost; the next hello tells which of the jobs were launched.
@@ -160,7 +166,9 @@ class RunnerClient:
         """
         result = LaunchResult([], [])
         items: list[bytes] = []
+        given: set[Key] = set()
         for job in jobs:
+            given.add(job.key)
             fields = records.wire_key(job.key)
             fields |= {"pid": job.pid, "restartable": job.restartable, "script": job.script}
             try:
@@ -170,7 +178,7 @@ class RunnerClient:
             else:
                 items.append(item[:-1])
         self._last_id += 1
-        head = {"do": "launch", "id": self._last_id}
+        head = {"do": "launch", "id": self._last_id, "slots": slots}
         for line in protocol.encode_batches(head, "jobs", items):
             answer = self._exchange(line)
             self._take_shells(answer)
@@ -179,7 +187,17 @@ class RunnerClient:
                 (records.read_key(item), protocol.take_text(item, "error"))
                 for item in protocol.take_objects(answer, "failed")
             )
+        given.difference_update(result.launched, (key for key, _ in result.failed))
+        result.waiting.extend(given)
         return result
+
+    def withdraw(self) -> list[Key]:
+        """Have the runner drop the jobs that wait for a slot; return them: none of them will be launched.
+
+        Raises RunnerGone when the connection is lost, which drops them as well.
+        """
+        answer = self._ask("withdraw")
+        return [records.read_key(item) for item in protocol.take_objects(answer, "withdrawn")]
 
     def confirm(self, keys: Iterable[Key]) -> None:
         """Have the runner forget these exits, orphans and rebooted ones: the database has their outcome.
@@ -246,6 +264,16 @@ class RunnerClient:
         exits, self._exits = self._exits, []
         return exits
 
+    def take_begun(self) -> list[Running]:
+        """Return the jobs that have waited for a slot and run now, as far as was told; never waits."""
+        begun, self._begun = self._begun, []
+        return begun
+
+    def take_refused(self) -> list[tuple[Key, str]]:
+        """Return the jobs that have waited and will not be launched, each with the reason; never waits."""
+        refused, self._refused = self._refused, []
+        return refused
+
     # --- asking --------------------------------------------------------------------------------------
 
     def _ask(self, do: str, **fields: object) -> dict[str, object]:
@@ -290,14 +318,27 @@ class RunnerClient:
         try:
             for line in self._reader.feed(piece):
                 message = protocol.decode(line)
-                if message.get("event") == "exit":
-                    self._exits.append(records.read_exit(protocol.take_object(message, "exit")))
+                if "event" in message:
+                    self._take_event(message)
                 elif message.get("id") == self._last_id:
                     answer = message
                 # Else it is the answer to a confirmation, which nobody waits for.
         except ProtocolError as error:
             raise self._gone(f"what it sends makes no sense: {error}") from error
         return answer
+
+    def _take_event(self, message: dict[str, object]) -> None:
+        """Keep what was pushed until it is taken."""
+        match message["event"]:
+            case "exits":
+                self._exits += map(records.read_exit, protocol.take_objects(message, "exits"))
+            case "begun":
+                self._begun += map(records.read_running, protocol.take_objects(message, "jobs"))
+            case "refused":
+                self._refused += (
+                    (records.read_key(item), protocol.take_text(item, "error"))
+                    for item in protocol.take_objects(message, "jobs")
+                )
 
     def _gone(self, why: str) -> RunnerGone:
         self._socket.close()

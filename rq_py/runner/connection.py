@@ -19,6 +19,8 @@ MAX_WAITING = 4 * 1024 * 1024
 #: Bytes up to which exits are pushed; the others wait in the journal until the feeder has read these.
 PUSH_UP_TO = 256 * 1024
 
+_EXITS_IN_A_LINE = 50  # of 2 KB each at most
+
 _PIECE = 256 * 1024
 
 
@@ -107,16 +109,17 @@ class Connection:
         if self.greeted:
             self.offers.extend(exits)
 
-    def flush(self) -> None:
-        """Send as much as the socket takes of what waits and of the exits on offer.
+    def flush(self, *, with_offers: bool) -> None:
+        """Send as much as the socket takes of what waits, and of the exits on offer if ``with_offers``.
 
         Raises:
             RunnerGone: the other side has closed.
 
         """
-        while self._waiting or self.offers:
-            while self.offers and len(self._waiting) < PUSH_UP_TO:
-                self._waiting += protocol.encode({"event": "exit", "exit": self.offers.popleft()})
+        while self._waiting or (with_offers and self.offers):
+            while with_offers and self.offers and len(self._waiting) < PUSH_UP_TO:
+                exits = [self.offers.popleft() for _ in range(min(len(self.offers), _EXITS_IN_A_LINE))]
+                self._waiting += protocol.encode({"event": "exits", "exits": exits})
             try:
                 sent = self._socket.send(self._waiting)
             except BlockingIOError:

@@ -71,6 +71,8 @@ class DeadMan:
                     f"lease not renewed for {now - self._renewed:.1f} s: {len(new)} restartable jobs end"
                 )
                 signal_trees(new, signal.SIGTERM)
+                for tree in new:
+                    tree.is_condemned = (tree.pid, tree.start) in tree.reached
                 signal_trees(new, signal.SIGCONT)  # a stopped process does not act on SIGTERM
                 self._ending.append((min(now + GRACE_SECONDS, self._renewed + self._lease), new))
         for due in [entry for entry in self._ending if entry[0] <= now]:

@@ -68,6 +68,7 @@ class Tree:
         self.pid = pid
         self.start = start
         self.reached: set[Process] = set()
+        self.is_condemned = False  # the dead man's switch has told its shell to end
 
     def members(self, look: Look | None = None) -> set[Process]:
         """Return its living processes, by ``look`` or a fresh one. Raises OSError as ``Look`` does."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from rq_py.errors import ProtocolError
 
 #: Version of the protocol. Feeder and runner must agree on it exactly.
-PROTOCOL = 1
+PROTOCOL = 2
 
 #: Bytes of one line, its newline not counted. The longest regular one launches a command of 64 KiB that is
 #: all quotes: its script quotes it for the shell three times over, and JSON quotes that again.
@@ -28,6 +28,9 @@ MAX_INT = 2**63 - 1
 #: What a started runner writes to its standard output when it listens, and when another one does already.
 READY = b"ready\n"
 TAKEN = b"taken\n"
+
+#: The ``reason`` in the exit of a job that the dead man's switch has ended: how it ended is no outcome.
+LEASE_LOST = "lease_lost"
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 

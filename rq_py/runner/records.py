@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rq_py.runner import protocol
 
@@ -16,8 +17,7 @@ class Shell:
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One attempt of one job."""
 
     jid: int
@@ -59,9 +59,12 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A claimed job to be launched in the ready shell ``pid``; ``script`` is what that shell executes."""
+    """A claimed job to be launched in the ready shell ``pid``; ``script`` is what that shell executes.
 
-    pid: int
+    Without a ``pid`` it waits until a slot is free, and is launched in any shell then.
+    """
+
+    pid: int | None
     key: Key
     restartable: bool
     script: str
@@ -69,10 +72,14 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class LaunchResult:
-    """Which jobs were told to go, and which were not, each with the reason; those executed nothing."""
+    """Which jobs were told to go, and which were not, each with the reason; those executed nothing.
+
+    ``waiting`` are those that wait for a slot.
+    """
 
     launched: list[Key]
     failed: list[tuple[Key, str]]
+    waiting: list[Key] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +103,6 @@ class Hello:
     orphans: list[Running]
     rebooted: list[Running]
     complete: bool
-
-
-#: A runner that an older rqpy has started does not say ``complete``. It cuts no shorter list than this.
-_CUT_BY_OLD_RUNNERS = 500
 
 
 # --- reading them from messages and writing them -----------------------------------------------------
@@ -153,7 +156,6 @@ def read_hello(answer: Mapping[str, object]) -> Hello:
     def jobs(name: str) -> list[Running]:
         return [read_running(item) for item in protocol.take_objects(answer, name)]
 
-    lists = (protocol.take_objects(answer, name) for name in ("exits", "orphans", "rebooted"))
     return Hello(
         journal=protocol.take_text(answer, "journal"),
         boot=protocol.take_text(answer, "boot"),
@@ -163,9 +165,5 @@ def read_hello(answer: Mapping[str, object]) -> Hello:
         exits=[read_exit(item) for item in protocol.take_objects(answer, "exits")],
         orphans=jobs("orphans"),
         rebooted=jobs("rebooted"),
-        complete=(
-            protocol.take_bool(answer, "complete")
-            if "complete" in answer
-            else all(len(items) < _CUT_BY_OLD_RUNNERS for items in lists)
-        ),
+        complete=protocol.take_bool(answer, "complete"),
     )

@@ -15,7 +15,8 @@ from rq_py.runner import protocol
 from rq_py.runner.connection import Connection
 from rq_py.runner.deadman import DeadMan
 from rq_py.runner.identity import boot_id, boottime
-from rq_py.runner.journal import Journal, Record
+from rq_py.runner.journal import Journal, Key
+from rq_py.runner.orders import Orders
 from rq_py.runner.shells import MAX_SHELLS, Order, Shells
 
 #: Exits in the answer to a hello; the others are pushed after it.
@@ -31,14 +32,16 @@ Answer = dict[str, object]
 class Requests:
     """The table of requests, and what they act upon."""
 
-    def __init__(self, journal: Journal, shells: Shells, deadman: DeadMan) -> None:
+    def __init__(self, journal: Journal, shells: Shells, orders: Orders, deadman: DeadMan) -> None:
         self._journal = journal
         self._shells = shells
+        self._orders = orders
         self._deadman = deadman
         self._table: dict[str, Callable[[Message, Connection], Answer]] = {
             "hello": self._hello,
             "ready": self._ready,
             "launch": self._launch,
+            "withdraw": self._withdraw,
             "confirm": self._confirm,
             "kill": self._kill,
             "renewed": self._renewed,
@@ -89,6 +92,7 @@ class Requests:
             )
         shell = protocol.take_argv(message, "shell")
         self._shells.use(shell, protocol.take_environment(message, "env"))
+        self._orders.forget()  # or their absence from the answer would prove nothing
         feeder.greeted = True
         feeder.offers.clear()
         feeder.offer(self._journal.exits.values())
@@ -116,20 +120,17 @@ class Requests:
 
     def _launch(self, message: Message, _feeder: Connection) -> Answer:
         orders = [_order(item) for item in protocol.take_objects(message, "jobs")]
-        overdue = self._deadman.overdue(boottime())
-        allowed = [order for order in orders if not (overdue and order.restartable)]
-        failed = [
-            _key(order) | {"error": "the node's lease was not renewed in time"}
-            for order in orders
-            if overdue and order.restartable
-        ]
-        launched: list[Record] = []
-        for order, error in zip(allowed, self._shells.launch(allowed), strict=True):
-            if error is None:
-                launched.append(_key(order))
-            else:
-                failed.append(_key(order) | {"error": error})
-        return {"launched": launched, "failed": failed, "shells": self._shells.list_ready(len(orders))}
+        slots = protocol.take_int(message, "slots", high=MAX_SHELLS)
+        launched, refused = self._orders.take(orders, slots)
+        ahead = 0 if self._orders.wait else min(len(orders), slots)  # what waits takes any shell
+        return {
+            "launched": [wire_key(key) for key in launched],
+            "failed": [wire_key(key) | {"error": why} for key, why in refused],
+            "shells": self._shells.list_ready(ahead),
+        }
+
+    def _withdraw(self, _message: Message, _feeder: Connection) -> Answer:
+        return {"withdrawn": [wire_key(key) for key in self._orders.withdraw()]}
 
     def _confirm(self, message: Message, _feeder: Connection) -> Answer:
         self._shells.forget([protocol.take_key(item) for item in protocol.take_objects(message, "exits")])
@@ -137,11 +138,16 @@ class Requests:
 
     def _kill(self, message: Message, _feeder: Connection) -> Answer:
         signum = protocol.take_int(message, "signal", low=1, high=64)
-        return {"signalled": self._shells.kill(protocol.take_key(message), signum)}
+        key = protocol.take_key(message)
+        self._orders.drop(key)
+        return {"signalled": self._shells.kill(key, signum)}
 
     def _renewed(self, message: Message, _feeder: Connection) -> Answer:
         lease, at = protocol.take_seconds(message, "lease"), protocol.take_seconds(message, "at")
-        self._deadman.renew(lease, at, boottime())
+        now = boottime()
+        # What is overdue ends all the same: after a freeze this may be heard before the loop sees the clock.
+        self._deadman.tick(now, self._shells.restartable_trees)
+        self._deadman.renew(lease, at, now)
         return {}
 
     def _running(self, _message: Message, _feeder: Connection) -> Answer:
@@ -158,13 +164,14 @@ class VersionMismatch(ProtocolError):
 
 def _order(item: Message) -> Order:
     return Order(
-        pid=protocol.take_int(item, "pid", low=1),
+        pid=None if item.get("pid") is None else protocol.take_int(item, "pid", low=1),
         key=protocol.take_key(item),
         restartable=protocol.take_bool(item, "restartable"),
         script=protocol.take_bytes(item, "script"),
     )
 
 
-def _key(order: Order) -> Answer:
-    jid, attempt, token = order.key
+def wire_key(key: Key) -> Answer:
+    """Return ``key`` as the fields of a message."""
+    jid, attempt, token = key
     return {"jid": jid, "attempt": attempt, "token": token}

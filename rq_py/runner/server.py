@@ -16,11 +16,16 @@ from rq_py.runner.connection import Connection, accept
 from rq_py.runner.deadman import DeadMan
 from rq_py.runner.identity import boottime
 from rq_py.runner.journal import Journal
-from rq_py.runner.requests import Requests
+from rq_py.runner.orders import Orders
+from rq_py.runner.protocol import take_key
+from rq_py.runner.requests import Requests, wire_key
 from rq_py.runner.shells import Shells
 
 #: Seconds without feeder and without job after which the runner ends; its journal keeps the exits.
 IDLE_SECONDS = 2.0
+
+#: Seconds for which news of jobs may be gathered before the feeder is woken by them.
+GATHER_SECONDS = 0.1
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2), linux/prctl.h
 
@@ -33,7 +38,9 @@ class Server:
         self._listener = listener
         self._shells = Shells(journal, log)
         self._deadman = DeadMan(log)
-        self._requests = Requests(journal, self._shells, self._deadman)
+        self._orders = Orders(self._shells, self._deadman)
+        self._requests = Requests(journal, self._shells, self._orders, self._deadman)
+        self._gathering_until = math.inf
         self._feeder: Connection | None = None
         self._stopping = False
         self._idle_since = boottime()
@@ -53,8 +60,9 @@ class Server:
             for key, mask in events:
                 key.data(mask)
             self._reap()
+            self._orders.launch_waiting()
             self._look_at_deadlines(boottime())
-            self._flush()
+            self._flush(boottime())
             if not events and self._shells.short():
                 self._shells.refill()
         self._disconnect()
@@ -69,6 +77,7 @@ class Server:
             self._shells.next_deadline(),
             self._deadman.next_deadline(now, any_restartable=self._shells.any_restartable),
             self._idle_since + IDLE_SECONDS if self._is_idle() else math.inf,
+            self._gathering_until,
         )
         return None if deadline == math.inf else max(deadline - now, 0)
 
@@ -86,7 +95,7 @@ class Server:
     def _take_signals(self, _mask: int) -> None:
         """Act on the signals whose numbers the interpreter wrote to the pipe; SIGCHLD is for ``_reap``."""
         if signal.SIGTERM in os.read(self._signals, 4096) and not self._stopping:
-            if self._shells.any_going:
+            if self._shells.going_count:
                 self._log("SIGTERM does not end the runner while jobs run")
             else:
                 self._stopping = True
@@ -122,7 +131,7 @@ class Server:
         except RunnerGone as error:
             self._disconnect(f"the feeder is gone: {error}")
         except ProtocolError as error:
-            self._flush()  # the answer, as far as it can be sent at once
+            self._flush(math.inf)  # the answer, as far as it can be sent at once
             self._disconnect(f"the feeder is disconnected: {error}")
         except Exception:  # noqa: BLE001 - a bug costs the feeder's connection, but never the jobs
             import traceback  # 1 MB that the runner needs only here
@@ -137,12 +146,15 @@ class Server:
             self._selector.unregister(self._feeder)
             self._feeder.close()
             self._feeder = None
+        self._orders.forget()
         self._shells.dismiss()
 
     # --- duties --------------------------------------------------------------------------------------
 
     def _reap(self) -> None:
         exits = self._shells.reap()
+        for ended in exits:
+            self._orders.begun.pop(take_key(ended), None)
         if exits and self._feeder is not None:
             self._feeder.offer(exits)
 
@@ -153,17 +165,37 @@ class Server:
         except OSError as error:
             self._log(f"cannot see the processes of jobs that have to end: {error}")
 
-    def _flush(self) -> None:
+    def _flush(self, now: float) -> None:
+        """Send what there is to say; news of jobs may wait a moment while there are orders for the slots."""
+        self._gathering_until, gathering_until = math.inf, self._gathering_until
         if self._feeder is None:
             return
         try:
-            self._feeder.flush()
+            has_news = bool(self._feeder.offers or self._orders.begun or self._orders.refusals)
+            if has_news and self._orders.are_plenty:
+                self._gathering_until = min(gathering_until, now + GATHER_SECONDS)
+            is_due = (has_news and now >= self._gathering_until) or not self._orders.are_plenty
+            if is_due:
+                self._gathering_until = math.inf
+                self._tell_of_orders(self._feeder)
+            self._feeder.flush(with_offers=is_due)
         except RunnerGone as error:
             self._disconnect(f"the feeder is gone: {error}")
         else:
             writing = selectors.EVENT_WRITE if self._feeder.is_behind else 0
             if self._selector.get_key(self._feeder).events != selectors.EVENT_READ | writing:
                 self._selector.modify(self._feeder, selectors.EVENT_READ | writing, self._serve)
+
+    def _tell_of_orders(self, feeder: Connection) -> None:
+        """Tell which orders that waited were launched and run, and which were refused."""
+        orders = self._orders
+        if orders.begun:
+            feeder.send({"event": "begun", "jobs": list(orders.begun.values())})
+            orders.begun.clear()
+        if orders.refusals:
+            jobs = [wire_key(key) | {"error": why} for key, why in orders.refusals]
+            feeder.send({"event": "refused", "jobs": jobs})
+            orders.refusals.clear()
 
 
 def become_subreaper() -> None:

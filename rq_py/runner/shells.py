@@ -15,7 +15,7 @@ from rq_py.errors import RunnerError
 from rq_py.runner.identity import boottime
 from rq_py.runner.journal import Journal, Key, Record
 from rq_py.runner.processes import Tree
-from rq_py.runner.protocol import take_key
+from rq_py.runner.protocol import LEASE_LOST, take_key
 from rq_py.runner.shell import GOING, Shell
 
 #: Most shells at a time, whatever their state: each is an item in an answer. There are fewer where the
@@ -41,22 +41,22 @@ _REAP_AT_ONCE = 500
 
 
 class Order(NamedTuple):
-    """A job to be launched: in which ready shell, which attempt, and what that shell executes."""
+    """A job to be launched: in which ready shell (None: any), which attempt, what that shell executes."""
 
-    pid: int
+    pid: int | None
     key: Key
     restartable: bool
     script: bytes
 
-    def record(self, start: int, at: float) -> Record:
-        """Return what the journal holds of it; ``start`` is in ticks since boot, ``at`` in epoch seconds."""
+    def record(self, shell: Shell, at: float) -> Record:
+        """Return what the journal holds of it, launched in ``shell`` at ``at``, in epoch seconds."""
         jid, attempt, token = self.key
         return {
             "jid": jid,
             "attempt": attempt,
             "token": token,
-            "pid": self.pid,
-            "start": start,
+            "pid": shell.pid,
+            "start": shell.start,
             "restartable": self.restartable,
             "at": at,
         }
@@ -74,6 +74,7 @@ class Shells:
         self._ready: dict[int, Shell] = {}  # oldest first
         self._leaving: dict[int, Shell] = {}
         self._going: dict[Key, Shell] = {}
+        self._over: list[tuple[Shell, Record]] = []  # going, but the shell has ended
         self._ended: dict[Key, Tree] = {}  # of signalled jobs: something may have outlived the shell
         self._restartable = 0
         descriptors = getrlimit(RLIMIT_NOFILE)[0]
@@ -95,9 +96,13 @@ class Shells:
         return bool(self._shells)
 
     @property
-    def any_going(self) -> bool:
-        """Whether a job runs."""
-        return bool(self._going)
+    def going_count(self) -> int:
+        """How many jobs run."""
+        return len(self._going)
+
+    def job(self, key: Key) -> Record:
+        """Return a job that runs, as the journal has it."""
+        return self._going[key].job
 
     def running(self) -> list[Record]:
         """Return the jobs that run, as the journal has them."""
@@ -196,10 +201,11 @@ class Shells:
         for index, order in enumerate(orders):
             results.append(self._objection(order, {take_key(record) for _, _, record in chosen}))
             if results[index] is None:
-                shell = self._ready.pop(order.pid)
+                pid = next(iter(self._ready)) if order.pid is None else order.pid
+                shell = self._ready.pop(pid)
                 try:
                     shell.hand_script(order.script)
-                    chosen.append((index, shell, order.record(shell.start, at)))
+                    chosen.append((index, shell, order.record(shell, at)))
                 except OSError as error:
                     results[index] = f"its script cannot be handed over: {error.strerror}"
                     self._send_away(shell)
@@ -228,6 +234,10 @@ class Shells:
     def _objection(self, order: Order, chosen: set[Key]) -> str | None:
         if order.key in chosen or self._journal.knows(order.key):
             return "this attempt was launched already"
+        if order.pid is None:
+            if self._ready or self._start():
+                return None
+            return f"no shell can be started: {self._trouble}"
         if order.pid not in self._ready:
             return f"shell {order.pid} is not ready{self._last_break}"
         return None
@@ -260,25 +270,37 @@ class Shells:
                     break
                 if shell := self._shells.pop(pid, None):  # others are orphans of jobs: we are their subreaper
                     if shell.state == GOING:
-                        exits.append(self._end(shell, status, usage))
+                        self._over.append((shell, self._exit_of(shell, status, usage)))
                     else:
                         self._end_idle(shell, status)
                     shell.close()
             else:
                 self.behind = True
+        over, self._over = self._over, []
+        for shell, record in over:
+            if shell.tree.is_condemned and _is_left(shell.tree):
+                self._over.append((shell, record))  # whoever hears of its exit may start the job anew
+            else:
+                self._end(shell)
+                exits.append(record)
         self._journal.ended(exits)
         return exits
 
-    def _end(self, shell: Shell, status: int, usage: struct_rusage) -> Record:
+    def _end(self, shell: Shell) -> None:
         key = take_key(shell.job)
         del self._going[key]
         self._restartable -= bool(shell.job["restartable"])
         if shell.tree.reached:
             self._ended[key] = shell.tree
+
+    def _exit_of(self, shell: Shell, status: int, usage: struct_rusage) -> Record:
+        key = take_key(shell.job)
         code = None if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
         reason = shell.last_words() if code == _CANNOT_EXECUTE else None
         if code is not None and not shell.has_begun:
             code, reason = _CANNOT_EXECUTE, _NEVER_BEGAN
+        if shell.tree.is_condemned:
+            reason = LEASE_LOST
         return {
             "jid": key[0],
             "attempt": key[1],
@@ -315,3 +337,11 @@ class Shells:
             if shell.leave_by <= now:
                 shell.kill()
                 shell.leave_by = math.inf
+
+
+def _is_left(tree: Tree) -> bool:
+    """Whether anything of the job lives on, as far as can be seen."""
+    try:
+        return bool(tree.members())
+    except OSError:
+        return True

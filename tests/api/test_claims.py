@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rq_py import Job, JobSpec, Queue, State
-from rq_py.claims import CLAIMABLE, Outcome, Verdict, bury, claim, finish, release
+from rq_py.claims import CLAIMABLE, Outcome, Verdict, begin, bury, claim, finish, finish_all, release
 from rq_py.clock import utc_text
 from rq_py.job import TRANSITIONS, Reason
 from rq_py.store.transaction import Transaction
@@ -56,11 +56,39 @@ def test_a_claim_of_nothing_claims_nothing(queue: Queue) -> None:
     assert queue.job(1).state is State.PENDING
 
 
-def test_each_claim_has_its_own_token_in_the_journal(queue: Queue) -> None:
+def test_the_claims_of_each_transaction_have_a_token_of_their_own_in_the_journal(queue: Queue) -> None:
     queue.submit_many(JobSpec("true") for _ in range(20))
-    tokens = {job.token for job in claim_as(queue, "a", 20, journal="0123abcd")}
-    assert len(tokens) == 20
+    tokens = {job.token for _ in range(10) for job in claim_as(queue, "a", 2, journal="0123abcd")}
+    assert len(tokens) == 10
     assert all(token.startswith("0123abcd.") for token in tokens)
+
+
+def test_jobs_that_are_claimed_ahead_have_no_pid_until_they_are_launched(queue: Queue) -> None:
+    queue.submit_many(JobSpec(str(number), priority=-number) for number in range(1, 6))
+    with queue.store.write() as tx:
+        jobs = claim(tx, feeder="a.0", node="a", pids=[71, 72], journal="j", now=utc_text(), ahead=2)
+    assert [(job.command, job.pid) for job in jobs] == [("1", 71), ("2", 72), ("3", None), ("4", None)]
+    assert [(job.state, job.pid) for job in queue.jobs()] == [
+        *[(State.RUNNING, pid) for pid in (71, 72, None, None)],
+        (State.PENDING, None),
+    ]
+    third = jobs[2]
+    with queue.store.write() as tx:
+        assert not begin(tx, 3, third.attempt, "another", pid=73, started="later")
+        assert begin(tx, 3, third.attempt, third.token, pid=73, started="later")
+    assert (queue.job(3).pid, queue.job(3).started) == (73, "later")
+
+
+def test_many_ends_are_recorded_at_once_and_each_gets_its_verdict(queue: Queue) -> None:
+    queue.submit_many(JobSpec("true") for _ in range(4))
+    first, second, third, fourth = claim_as(queue, "a", 4)
+    assert write(queue, lambda tx: finish(tx, outcome(second))) is Verdict.DONE
+    lost = outcome(third)._replace(attempt=7)
+    ends = [outcome(first), outcome(second), lost, outcome(fourth)]
+    with queue.store.write() as tx:
+        verdicts = finish_all(tx, ends)
+    assert [verdict is Verdict.LOST for verdict in verdicts] == [False, False, True, False]
+    assert [job.state for job in queue.jobs()] == ["finished", "finished", "running", "finished"]
 
 
 def test_finish_writes_how_it_ended_once(queue: Queue) -> None:

@@ -102,7 +102,7 @@ class RunnerUnderTest:
     def launch(self, script: str, *, restartable: bool = False) -> Key:
         """Launch a job; it must not fail to."""
         order = self.order(script, restartable=restartable)
-        assert self.feeder.launch([order]) == LaunchResult([order.key], [])
+        assert self.feeder.launch([order], 1) == LaunchResult([order.key], [])
         return order.key
 
     def wait_exits(self, count: int = 1) -> list[Exit]:

@@ -69,7 +69,9 @@ def test_a_renewal_counts_from_its_own_time_and_never_backwards(runner: RunnerUn
 def test_nothing_restartable_is_launched_while_the_lease_is_in_doubt(runner: RunnerUnderTest) -> None:
     runner.feeder.renewed(0)
     order = runner.order(":", restartable=True)
-    assert runner.feeder.launch([order]).failed == [(order.key, "the node's lease was not renewed in time")]
+    assert runner.feeder.launch([order], 1).failed == [
+        (order.key, "the node's lease was not renewed in time")
+    ]
     runner.launch(":")
     runner.feeder.renewed(600)
     runner.launch(":", restartable=True)

@@ -70,7 +70,7 @@ def test_a_new_feeder_takes_the_place_of_the_old_one(runner: RunnerUnderTest) ->
 def test_a_feeder_that_does_not_read_is_dropped_and_loses_nothing(runner: RunnerUnderTest) -> None:
     key = runner.launch("sleep 0.2")
     with raw_connection(runner.state_dir) as deaf:
-        hello = b'{"do":"hello","id":1,"protocol":1,"shell":["/bin/sh"],"env":{}}\n'
+        hello = b'{"do":"hello","id":1,"protocol":2,"shell":["/bin/sh"],"env":{}}\n'
         deaf.sendall(hello)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             deaf.sendall(hello * 100_000)

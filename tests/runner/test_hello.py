@@ -13,11 +13,12 @@ from rq_py.runner import requests
 from rq_py.runner.connection import Connection
 from rq_py.runner.deadman import DeadMan
 from rq_py.runner.journal import Journal, Record
+from rq_py.runner.orders import Orders
 from rq_py.runner.records import read_hello
 from rq_py.runner.requests import Requests
 from rq_py.runner.shells import Shells
 
-HELLO = json.dumps({"do": "hello", "id": 1, "protocol": 1, "shell": ["/bin/sh"], "env": {}}).encode()
+HELLO = json.dumps({"do": "hello", "id": 1, "protocol": 2, "shell": ["/bin/sh"], "env": {}}).encode()
 
 
 def _going(jid: int) -> Record:
@@ -39,10 +40,11 @@ def _answer(state_dir: Path, exits: int, orphans: int, rebooted: int) -> tuple[d
         journal.goings.update({(100 + jid, 1, "t"): _going(100 + jid) for jid in range(orphans)})
         journal.rebooted.update({(200 + jid, 1, "t"): _going(200 + jid) for jid in range(rebooted)})
         feeder = Connection(ours)
-        Requests(journal, Shells(journal, print), DeadMan(print)).answer(HELLO, feeder)
+        shells, deadman = Shells(journal, print), DeadMan(print)
+        Requests(journal, shells, Orders(shells, deadman), deadman).answer(HELLO, feeder)
         left = len(feeder.offers)
         feeder.offers.clear()
-        feeder.flush()
+        feeder.flush(with_offers=False)
         os.close(directory)
         answer: dict[str, object] = json.loads(theirs.recv(1 << 20))
         return answer, left
@@ -65,12 +67,3 @@ def test_it_says_whether_it_is_complete(
     answer, left = _answer(state_dir, exits, orphans, rebooted)
     assert read_hello(answer).complete is complete
     assert left == max(exits - 3, 0)
-
-
-@pytest.mark.parametrize(("exits", "complete"), [(499, True), (500, False)])
-def test_an_older_runner_does_not_say_so_but_cuts_no_short_list(
-    state_dir: Path, exits: int, complete: bool
-) -> None:
-    answer, _ = _answer(state_dir, exits, 0, 0)
-    del answer["complete"]
-    assert read_hello(answer).complete is complete

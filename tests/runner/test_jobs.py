@@ -138,10 +138,12 @@ def test_what_outlives_a_killed_shell_can_be_killed_until_it_is_confirmed(
 
 def test_launching_twice_or_in_a_shell_that_is_not_ready_fails(runner: RunnerUnderTest) -> None:
     order = runner.order("sleep 60")
-    assert runner.feeder.launch([order, order]).failed == [(order.key, "this attempt was launched already")]
+    assert runner.feeder.launch([order, order], 2).failed == [
+        (order.key, "this attempt was launched already")
+    ]
     other = runner.order(":").key
     for pid in (order.pid, 1):
-        result = runner.feeder.launch([Launch(pid, other, restartable=False, script=":")])
+        result = runner.feeder.launch([Launch(pid, other, restartable=False, script=":")], 1)
         assert result == LaunchResult([], [(other, f"shell {pid} is not ready")])
 
 

@@ -57,7 +57,7 @@ def test_no_word_is_given_when_the_journal_cannot_be_written(runner: RunnerUnder
     # Every write fails that would make a file longer than the journal is: EFBIG, setrlimit(2).
     resource.prlimit(runner.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size,) * 2)
     order = runner.order(f"touch '{witness}'")
-    result = runner.feeder.launch([order])
+    result = runner.feeder.launch([order], 1)
     assert result.launched == []
     assert "cannot write its journal" in result.failed[0][1]
     wait_until(lambda: not is_alive(*runner.launched[-1]))

@@ -18,7 +18,7 @@ from rq_py.runner.client import RunnerClient
 from tests.runner.conftest import RunnerUnderTest, raw_connection
 from tests.waiting import wait_until
 
-HELLO = {"do": "hello", "id": 1, "protocol": 1, "shell": ["/bin/sh"], "env": {}}
+HELLO = {"do": "hello", "id": 1, "protocol": protocol.PROTOCOL, "shell": ["/bin/sh"], "env": {}}
 KEY = {"jid": 1, "attempt": 1, "token": "t"}
 
 
@@ -56,10 +56,10 @@ def answer(connected: socket.socket) -> dict[str, object]:
         {"do": "ready", "id": 1, "count": -1},
         {"do": "ready", "id": 1, "count": 10**6},
         {"do": "ready", "id": 1, "count": True},
-        {"do": "launch", "id": 1, "jobs": {}},
-        {"do": "launch", "id": 1, "jobs": [[]]},
-        {"do": "launch", "id": 1, "jobs": [KEY | {"pid": 1, "restartable": 0, "script": ""}]},
-        {"do": "launch", "id": 1, "jobs": [KEY | {"pid": 1, "restartable": True}]},
+        {"do": "launch", "id": 1, "slots": 1, "jobs": {}},
+        {"do": "launch", "id": 1, "slots": 1, "jobs": [[]]},
+        {"do": "launch", "id": 1, "slots": 1, "jobs": [KEY | {"pid": 1, "restartable": 0, "script": ""}]},
+        {"do": "launch", "id": 1, "slots": 1, "jobs": [KEY | {"pid": 1, "restartable": True}]},
         {"do": "confirm", "id": 1, "exits": [{"jid": 1}]},
         {"do": "kill", "id": 1, "signal": 0} | KEY,
         {"do": "kill", "id": 1, "signal": 65} | KEY,
@@ -108,8 +108,8 @@ def test_another_version_is_refused_and_the_jobs_are_kept(
 ) -> None:
     ended = runner.run("exit 9")
     with monkeypatch.context() as newer:
-        newer.setattr(protocol, "PROTOCOL", 2)
-        with pytest.raises(ProtocolError, match="version 1 of the protocol, the feeder 2"):
+        newer.setattr(protocol, "PROTOCOL", protocol.PROTOCOL + 1)
+        with pytest.raises(ProtocolError, match="version 2 of the protocol, the feeder 3"):
             runner.connect()
     assert runner.connect().exits == [ended]
 

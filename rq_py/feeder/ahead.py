@@ -1,0 +1,61 @@
+"""How many jobs to claim ahead of free slots: what the slots get through until some transactions later.
+
+Under a backlog short jobs would otherwise wait for a transaction each. It is a moment's work only:
+what is claimed ahead can be run by no other node, and is dead with the node if that loses its power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rq_py.runner.identity import boottime
+
+#: Seconds of work to have ahead: four transactions' time, but within these bounds.
+LEAST_SECONDS = 0.2
+MOST_SECONDS = 2.0
+_TICKS = 4
+
+#: Most jobs ahead.
+MOST_JOBS = 1000
+
+
+#: What a job is believed to take until many have shown otherwise; each exit counts for an eighth.
+_LONG_SECONDS = 10.0
+_WEIGHT = 1 / 8
+
+
+class Ahead:
+    """Learns from each tick how long jobs take here, how many end per second, and how long a tick takes."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._job_seconds = _LONG_SECONDS
+        self._rate = 0.0  # jobs that end per second
+        self._tick_seconds = 0.0
+        self._ticked_at: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How much work to have ahead."""
+        return min(max(_TICKS * self._tick_seconds, LEAST_SECONDS), MOST_SECONDS)
+
+    @property
+    def count(self) -> int:
+        """How many jobs to have ahead; 0 where jobs are not short."""
+        rate = min(self._rate, self._slots / self._job_seconds)
+        return min(int(rate * self.seconds), MOST_JOBS)
+
+    def ticked(self, job_seconds: Sequence[float], seconds: float) -> None:
+        """A tick, which took ``seconds``, has recorded jobs that ran for ``job_seconds`` each."""
+        now = boottime()
+        for each in job_seconds:
+            self._job_seconds += (each - self._job_seconds) * _WEIGHT
+        self._job_seconds = max(self._job_seconds, 1e-4)
+        if self._ticked_at is not None:
+            self._rate += (len(job_seconds) / max(now - self._ticked_at, 1e-3) - self._rate) / 2
+        self._tick_seconds += (seconds - self._tick_seconds) / 2
+        self._ticked_at = now
+
+    def begin_anew(self) -> None:
+        """The jobs are not short any more: claim none ahead until many have ended again."""
+        self._job_seconds = _LONG_SECONDS
