@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from rq_py import settings as settings_file
-from rq_py.errors import OutcomeUnknown, UsageError
+from rq_py.errors import OutcomeUnknown, StorageError, UsageError
 from rq_py.settings import CHANGEABLE, Settings
 from rq_py.store.files import file_errors, sync_directory
 from rq_py.store.transaction import Store
@@ -28,9 +27,13 @@ def configure(store: Store, texts: Mapping[str, str]) -> Settings:
             changed = settings_file.from_texts(settings_file.read(path), texts)
             settings_file.write(path, changed)
             sync_directory(path.parent)
-    except OutcomeUnknown:
+    except OutcomeUnknown as error:
         # The transaction only holds the lock. What it was for is a file, and that can be asked.
-        if settings_file.from_texts(now := settings_file.read(path), texts) != now:
+        try:
+            now = settings_file.read(path)
+        except StorageError as second:
+            raise OutcomeUnknown(f"{error}: the settings may have been changed or not: {second}") from error
+        if settings_file.from_texts(now, texts) != now:
             raise
         return now
     return changed
@@ -41,14 +44,14 @@ def _check_changeable(key: str) -> None:
     if key in CHANGEABLE:
         return
     known = f"there are {' '.join(CHANGEABLE)}"
-    if key in Settings.__dataclass_fields__:
+    if key in Settings._fields:
         raise UsageError(f"{key}: is what the queue was made as and stays; {known}")
     raise UsageError(f"{key}: no such setting, {known}")
 
 
 def document(settings: Settings) -> dict[str, object]:
     """The settings as a document for people and programs; what is not set is left out."""
-    values = {key: value for key, value in asdict(settings).items() if value != ""}
+    values = {key: value for key, value in settings._asdict().items() if value != ""}
     return {
         key: int(value) if isinstance(value, float) and value == int(value) else value
         for key, value in values.items()

@@ -12,7 +12,6 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -55,7 +54,7 @@ def snapshot(store: Store, place: Path) -> Path:
     if is_old and _kind(place) != SNAPSHOT:
         raise QueueExists(f"{place}: exists and is not a snapshot: give another name")
     with draft_of(place) as draft:
-        settings = replace(store.settings, uuid=os.urandom(16).hex(), kind=SNAPSHOT)
+        settings = store.settings._replace(uuid=os.urandom(16).hex(), kind=SNAPSHOT)
         copy_rows(store, draft, settings, "snapshot", [])
         draft.complete(settings)
         if is_old:
@@ -74,7 +73,7 @@ def backup(store: Store, place: Path) -> Path:
     if os.path.lexists(place):
         raise QueueExists(f"{place}: exists: give another name")
     with draft_of(place) as draft:
-        settings = replace(store.settings, uuid=os.urandom(16).hex())
+        settings = store.settings._replace(uuid=os.urandom(16).hex())
         pending, dead = _BURY_RUNNING
         buried: list[tuple[str, Parameters]] = [
             (pending, ()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from rq_py.settings import CHANGEABLE, Settings
 from rq_py.store import migrate
 from rq_py.store.database import connect, storage_errors
 from rq_py.store.draft import make_folders, make_generation_files
-from rq_py.store.files import file_errors, sync_directory, write_new
+from rq_py.store.files import file_errors, remove_tree, sync_directory, sync_name, write_new
 from rq_py.store.generation import Generations
 from rq_py.store.signals import signals_waiting
 
@@ -51,7 +50,7 @@ def _create_by_rename(path: Path, settings: Settings) -> None:
             _fill(QueueDir(draft), settings)
             _publish(draft, path)
     except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
+        remove_tree(draft)
         raise
 
 
@@ -70,7 +69,7 @@ def _create_in_place(path: Path, settings: Settings) -> None:
         except BaseException:
             for entry in path.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry, ignore_errors=True)
+                    remove_tree(entry)
                 else:
                     entry.unlink(missing_ok=True)
             raise
@@ -157,4 +156,4 @@ def _publish(draft: Path, path: Path) -> None:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise QueueExists(f"{path}: appeared meanwhile") from error
         raise
-    sync_directory(path.parent)
+    sync_name(path)

@@ -31,7 +31,14 @@ _LISTED = """
 # The line breaks end a comment at the end of the condition.
 _QUERY = f"SELECT {COLUMNS} FROM ({_LISTED}) AS jobs WHERE (\n{{}}\n) ORDER BY jid LIMIT {{}}"  # noqa: S608
 
-_SQL_OF = {"=": "=", "!=": "<>", "=~": "LIKE", "!~": "NOT LIKE"}
+# The negations hold for what is not set, too: `!=` finds just the jobs that `=` does not.
+_SQL_OF = {"=": "{} = ?", "!=": "{} IS NOT ?", "=~": "{} LIKE ?", "!~": "({} LIKE ?) IS NOT TRUE"}
+_NEGATIONS = frozenset({"!=", "!~"})
+#: What only the end of a job sets. Before that a job is neither one that failed nor one that did not.
+_OF_AN_END = frozenset(
+    {"finished", "elapsed", "exit_status", "signal", "reason", "user_cpu", "system_cpu", "max_rss"}
+)
+_HAS_ENDED = "state IN ('finished', 'dead')"
 
 # Which node may claim a job; kept by whatever changes the state or the required runner.
 _READY = "CASE WHEN state = 'pending' THEN coalesce(required_runner, '') END"
@@ -71,10 +78,11 @@ def where_clause(text: str) -> tuple[str, list[object]]:
 
 
 def _sql_of(condition: Condition) -> str:
-    """One simple condition in SQL. A field that is not set meets none but ``KEY=``, as in SQL."""
+    """One simple condition in SQL; of jobs that have not ended, nothing is said of how they ended."""
     field, operator, operand = condition
     if operand is not None:
-        return f"{field} {_SQL_OF[operator]} ?"
+        sql = _SQL_OF[operator].format(field)
+        return f"{_HAS_ENDED} AND {sql}" if operator in _NEGATIONS and field in _OF_AN_END else sql
     # What a listing leaves out: jobs that may not be restarted, those that were never claimed.
     unset = f"NOT {field}" if field in ("restartable", "attempt") else f"coalesce({field}, '') = ''"
     return unset if operator == "=" else f"NOT ({unset})"

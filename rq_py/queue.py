@@ -303,11 +303,11 @@ class Queue:
 
     def tidy(self) -> list[Path]:
         """Remove what killed processes left: files of deleted jobs, and, returned, what is a day old."""
-        from rq_py.removal import remove_noted
-        from rq_py.staging import prune
+        from rq_py import removal, staging
 
-        remove_noted(self.store)
-        return [*self.store.generations.prune(), *prune(self.dir)]
+        removed = [*self.store.generations.prune(), *staging.prune(self.dir)]
+        removal.remove_noted(self.store)
+        return removed
 
     def stream(self, jid: int, name: str) -> Path:
         """The file of stdin, stdout or stderr (``name``) of job ``jid``. Raises NotFound: none (yet)."""
@@ -330,21 +330,3 @@ class Queue:
         if not stat.S_ISREG(found.st_mode):
             raise StorageError(f"{path}: is no regular file, so it is not the {name} of job {job.jid}")
         return path
-
-
-def default_queue_path() -> Path:
-    """Where the user's own queue is: below ``$XDG_DATA_HOME``, by default ``~/.local/share``."""
-    base = os.environ.get("XDG_DATA_HOME", "")
-    # A relative XDG_DATA_HOME is to be ignored (XDG Base Directory Specification).
-    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "share"
-    return root / "rqpy" / "queue"
-
-
-def open_default(*, timeout: float | None = None) -> Queue:
-    """Open the user's own queue, made on first use. Raises StorageError."""
-    path = default_queue_path()
-    if not QueueDir(path).settings.exists():
-        from rq_py.creation import create_default
-
-        create_default(path)
-    return Queue(path, timeout=timeout)

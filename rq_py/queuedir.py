@@ -6,8 +6,8 @@ path of the queue, because nodes may mount it in different places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 STREAMS = ("stdin", "stdout", "stderr")
 
@@ -16,8 +16,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 LOCAL_ROOT = Path("/var/tmp")
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """The paths of generation N of the database, ``Q/db.N``."""
 
     number: int
@@ -49,8 +48,7 @@ class Generation:
         return self.path / "maker"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueDir:
+class QueueDir(NamedTuple):
     """The paths of one queue directory."""
 
     path: Path

@@ -9,11 +9,10 @@ done: rotating to the same name does it.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rq_py import settings as settings_file
@@ -25,7 +24,7 @@ from rq_py.removal import remove_files, remove_noted
 from rq_py.settings import ROTATION
 from rq_py.spool import Spool
 from rq_py.store.draft import draft_file, draft_of
-from rq_py.store.files import file_errors, sync_directory, write_new
+from rq_py.store.files import file_errors, remove_tree, sync_directory, sync_name, write_new
 from rq_py.store.transaction import Store
 
 _ONLY_ENDED = "DELETE FROM jobs WHERE state NOT IN ('finished', 'dead')"
@@ -72,7 +71,12 @@ def rotate(
         _copy(store, place, at_step)
     elif not _is_to_be_completed(store, place, tgz):
         raise QueueExists(f"{place}: exists and is no rotation to be completed: give another name")
-    jobs = _move(store, place, is_new, at_step)
+    try:
+        jobs = _move(store, place, is_new, at_step)
+    except StorageError as error:
+        raise StorageError(
+            f"{place}: is there, but is not complete: rotate to the same name again: {error}"
+        ) from error
     if tgz:
         _pack(place, packed, store.settings.file_mode, at_step)
         return Rotated(packed, jobs)
@@ -107,7 +111,7 @@ def _is_to_be_completed(store: Store, place: Path, tgz: bool) -> bool:
 
 def _copy(store: Store, place: Path, at_step: Callable[[str], None]) -> None:
     """First half: everything is copied, synced and published; the queue stays as it is."""
-    settings = replace(store.settings, uuid=os.urandom(16).hex(), kind=ROTATION)
+    settings = store.settings._replace(uuid=os.urandom(16).hex(), kind=ROTATION)
     with draft_of(place) as draft:
         copy_rows(store, draft, settings, "rotate", [(_ONLY_ENDED, ())])
         at_step("rows")
@@ -188,13 +192,16 @@ def _pack(place: Path, packed: Path, mode: int, at_step: Callable[[str], None]) 
         with file_errors(packed):
             _archive(place, draft, mode)
             os.rename(draft, packed)
-            sync_directory(packed.parent)
+            sync_name(packed)
     except BaseException:
         with suppress(FileNotFoundError):
             draft.unlink()
         raise
     at_step("packed")
-    shutil.rmtree(place, ignore_errors=True)
+    aside = draft_file(place)
+    with suppress(OSError):  # what is half removed must not look like a rotation
+        os.rename(place, aside)
+        remove_tree(aside)
     at_step("unpacked")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rq_py.errors import FormatTooNew, NotAQueue, StorageError, UsageError
 from rq_py.formats import flat
@@ -18,14 +18,19 @@ LOGIN_CHOICES = ("once", "each", "never")
 ACCESS_CHOICES = ("private", "group", "public")
 #: What the directory is. Only a queue takes jobs and is fed; the others are copies for reading.
 QUEUE, SNAPSHOT, ROTATION = KINDS = ("queue", "snapshot", "rotation")
+#: Without a retention jobs that have ended stay until somebody deletes or rotates them.
+NO_RETENTION = "none"
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Identity and settings of one queue.
 
     ``lock_lease`` and ``node_lease`` are seconds. ``access`` says who else may use the directory:
-    nobody, the group ``group`` (reads and writes), or everybody (reads).
+    nobody, the group ``group`` (reads and writes), or everybody (reads). ``retention`` is the time, such as
+    ``90d``, after which the feeders delete jobs that have ended.
     """
 
     uuid: str
@@ -37,6 +42,7 @@ class Settings:
     access: str = "private"
     group: str = ""
     kind: str = QUEUE
+    retention: str = NO_RETENTION
 
     @property
     def directory_mode(self) -> int:
@@ -49,13 +55,19 @@ class Settings:
         return {"private": 0o600, "group": 0o660, "public": 0o644}[self.access]
 
     @property
+    def retention_seconds(self) -> float | None:
+        """The retention in seconds; None for none."""
+        match = _DURATION.fullmatch(self.retention)
+        return None if match is None else float(int(match[1]) * _SECONDS[match[2]])
+
+    @property
     def umask(self) -> int:
         """The umask under which a job's stream files are made, so that they get the queue's modes."""
         return 0o777 & ~(self.file_mode | 0o111)
 
 
 #: What ``create KEY=VALUE`` may set; the rest is identity.
-CHANGEABLE = ("shell", "login", "lock_lease", "node_lease")
+CHANGEABLE = ("shell", "login", "lock_lease", "node_lease", "retention")
 
 
 def from_texts(base: Settings, texts: Mapping[str, str]) -> Settings:
@@ -63,7 +75,7 @@ def from_texts(base: Settings, texts: Mapping[str, str]) -> Settings:
 
     Raises UsageError for an unknown setting or a value that it cannot have.
     """
-    known = {field.name: type(getattr(base, field.name)) for field in fields(base)}
+    known = {name: type(value) for name, value in base._asdict().items()}
     values: dict[str, object] = {}
     for key, text in texts.items():
         if key not in known:
@@ -72,7 +84,7 @@ def from_texts(base: Settings, texts: Mapping[str, str]) -> Settings:
             values[key] = known[key](text)
         except ValueError:
             raise UsageError(f"{key}: {text!r} is not a number") from None
-    changed: Settings = replace(base, **values)  # type: ignore[arg-type]
+    changed = base._replace(**values)  # type: ignore[arg-type]
     _check(changed)
     return changed
 
@@ -88,6 +100,10 @@ def _check(settings: Settings) -> None:
     for key, least in (("lock_lease", 1.0), ("node_lease", 2.0)):
         if not least <= getattr(settings, key) < float("inf"):
             raise UsageError(f"{key}: {getattr(settings, key)} s will not do, the least is {least} s")
+    if settings.retention != NO_RETENTION and settings.retention_seconds is None:
+        raise UsageError(
+            f"retention: {settings.retention!r} is neither {NO_RETENTION} nor a number of s m h d w, as 90d"
+        )
     try:
         emit(settings)
     except ValueError as error:
@@ -97,14 +113,16 @@ def _check(settings: Settings) -> None:
 def emit(settings: Settings) -> str:
     """The text of ``queue.yml``. Raises ValueError for a value that would need quotes."""
     values: dict[str, object] = {"format": settings.format, "uuid": settings.uuid}
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if isinstance(value, float):
-            value = int(value) if value == int(value) else repr(value)
+    for name, value in settings._asdict().items():
         # An ordinary queue says nothing of its kind; a copy does, and rqpys that know no copies refuse it.
-        if value not in ("", QUEUE):
-            values[field.name] = value
+        if value not in ("", QUEUE) and (name, value) != ("retention", NO_RETENTION):
+            values[name] = _short(value) if isinstance(value, float) else value
     return "# rqpy queue: identity and settings\n" + flat.emit(values)
+
+
+def _short(seconds: float) -> int | str:
+    """Seconds as people write them: 60, or 0.5."""
+    return int(seconds) if seconds == int(seconds) else repr(seconds)
 
 
 def read(path: Path) -> Settings:
@@ -159,7 +177,9 @@ def write(path: Path, settings: Settings) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, settings.file_mode)
-        os.write(descriptor, emit(settings).encode())
+        text = emit(settings).encode()
+        while text:  # write(2) may write less than it is given
+            text = text[os.write(descriptor, text) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

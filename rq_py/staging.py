@@ -20,7 +20,7 @@ from typing import BinaryIO
 from rq_py.errors import InputError, NotFound, StorageError
 from rq_py.queuedir import QueueDir
 from rq_py.settings import Settings
-from rq_py.store.files import file_errors, server_time, sync_directory
+from rq_py.store.files import file_errors, remove_tree, server_time, sync_directory
 
 #: What a job's stdin can be given as: its bytes, an open binary file, or a path.
 Source = bytes | BinaryIO | os.PathLike[str] | str
@@ -201,7 +201,9 @@ class Staging:
                 # Else something is there that a killed submit has left; a file is renamed over, a directory
                 # cannot be.
                 if self._replacing or kind == "data" or (target.is_dir() and not target.is_symlink()):
-                    aside = _put_aside(target, path.with_name(f"{path.name}.aside"), may_link=kind == "stdin")
+                    # Only what an edit puts aside is put back when it is killed (store/asides.py).
+                    name = f"{path.name}.{'aside' if self._replacing else 'stray'}"
+                    aside = _put_aside(target, path.with_name(name), may_link=kind == "stdin")
                 self._moves.append(_Move(target, inode, path, aside))
                 os.rename(path, target)
                 beat()
@@ -290,7 +292,7 @@ def remove(path: Path) -> None:
     """Remove a staged file or directory, as far as that can be done."""
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
         else:
             path.unlink(missing_ok=True)
 

@@ -69,12 +69,14 @@ def _performance(tx: Transaction, now: datetime) -> dict[str, object]:
 
 def _exit_statuses(tx: Transaction, exit_map: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Successes, failures (another exit status, a signal, dead), and the groups of ``exit_map``."""
-    counts: dict[int | None, int] = {}
-    sql = """SELECT CASE state WHEN 'finished' THEN exit_status END AS ended, count(*)
-             FROM jobs WHERE state IN ('finished', 'dead') GROUP BY ended"""
-    for exit_status, count in tx.execute(sql):
-        counts[exit_status] = count
-    found = {"successes": counts.get(0, 0), "failures": sum(counts.values()) - counts.get(0, 0)}
-    for name, exit_statuses in exit_map.items():
-        found[name] = sum(counts.get(exit_status, 0) for exit_status in set(exit_statuses))
-    return found
+    groups = {"successes": [0], **exit_map}
+    # Sums, because grouping a million rows by a column without an index sorts them in memory.
+    sums = ", ".join(
+        f"coalesce(sum(state = 'finished' AND exit_status IN ({','.join('?' * len(group))})), 0)"
+        for group in groups.values()
+    )
+    sql = f"SELECT count(*), {sums} FROM jobs WHERE state IN ('finished', 'dead')"  # noqa: S608
+    wanted = [exit_status for group in groups.values() for exit_status in group]
+    ended, successes, *counts = tx.execute(sql, wanted).fetchone()
+    named = dict(zip(exit_map, counts, strict=True))
+    return {"successes": successes, "failures": ended - successes, **named}

@@ -1,18 +1,15 @@
-"""What the modes delete, update, resubmit and touch share: options that change jobs, and their result."""
+"""What delete, update, resubmit and touch share: the changes that are asked for, and their result."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING
 
-import click
-
+from rq_py.cli.joboptions import stdin_source
 from rq_py.cli.output import write_jobs
 from rq_py.cli.overrides import variables
-from rq_py.cli.printing import print_line
+from rq_py.cli.printing import note, print_line
 from rq_py.errors import UsageError
 from rq_py.job import State
 
@@ -22,38 +19,8 @@ if TYPE_CHECKING:
     from rq_py.editing.edits import Edited
     from rq_py.spool import Spool
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
 #: How many jobs of one kind are told, each in a line of its own.
 _TOLD = 20
-
-_CHANGING = (
-    click.option("--priority", "-p", type=int, help="Run before jobs of a lower priority."),
-    click.option("--runner", metavar="NODE", help="The only node that may run them; empty for any."),
-    click.option(
-        "--restartable/--no-restartable", default=None, help="Run again when the node dies meanwhile, or not."
-    ),
-    click.option("--stage", is_flag=True, help="Make them holding: nothing runs them."),
-    click.option(
-        "--stdin", "-s", metavar="FILE|-", help="What each job reads; - is this stdin, empty is nothing."
-    ),
-    click.option("--data", metavar="PATH", help="A file or directory to copy into the queue for each job."),
-    click.option("--cwd", metavar="DIR", help="Where they start."),
-    click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="A variable to hand over; repeatable."),
-    click.option("--env-all", is_flag=True, help="Hand over the whole environment."),
-)  # fmt: skip
-
-
-def changing_options(function: _Function) -> _Function:
-    """Add the options that say how jobs are to be changed; ``touch_changes`` takes their values."""
-    for option in reversed(_CHANGING):
-        function = option(function)
-    return function
-
-
-def quiet_option(function: _Function) -> _Function:
-    """Add the option ``--quiet``."""
-    return click.option("--quiet", "-q", is_flag=True, help="Do not print the jobs.")(function)
 
 
 def touch_changes(
@@ -89,15 +56,6 @@ def touch_changes(
     return changes
 
 
-def stdin_source(text: str) -> BinaryIO | Path | None:
-    """What ``text`` names as the stdin of jobs: ``-`` is this process's own, '' is none."""
-    if text == "-":
-        if sys.stdin is None:
-            raise UsageError("stdin is closed, so it cannot be what the jobs read")
-        return sys.stdin.buffer
-    return Path(text) if text else None
-
-
 def require_jobs(selection: Selection) -> None:
     """Raise UsageError where nothing was named, not even by stdin."""
     if selection.wanted == ():
@@ -113,6 +71,7 @@ def report(  # noqa: PLR0917
     quiet: bool,
 ) -> int:
     """Print the jobs that were changed, say which named ones were not and why; returns the exit status."""
+    note(f"{edited.count} jobs were {verb}")
     if not quiet:
         write_jobs(edited, output, fields)
     if selection.is_nothing:
@@ -122,7 +81,7 @@ def report(  # noqa: PLR0917
     for state in edited.unmatched:
         print_line(f"no {state} job")
     if edited.leftover:
-        print_line(f"the jobs are deleted, but some of their files are not yet: {edited.leftover}")
+        print_line(f"the jobs are deleted, but some of their files are not yet: {edited.leftover}", "warn")
     is_complete = not (len(edited.refused) or len(edited.missing) or edited.unmatched or selection.is_nothing)
     return 0 if is_complete else 1
 

@@ -226,11 +226,11 @@ class _Line:
             taken = before.split(",")
             for item in _plain((name for name in LISTED_FIELDS if name not in taken), begun):
                 yield CompletionItem(f"{before}{comma}{item.value}")
-        elif option.name == "verbosity":
+        elif option.name in ("verbosity", "verbosity_option"):
             yield from _plain(("fatal", "error", "warn", "info", "debug"), incomplete)
         elif option.name in ("queue_option", "cwd"):
             yield CompletionItem(incomplete, type="dir")
-        elif isinstance(option.type, click.Path) or option.name in ("infile", "stdin", "data", "log"):
+        elif isinstance(option.type, click.Path) or option.name in ("infile", "stdin", "data"):
             yield CompletionItem(incomplete, type="file")
 
     def _words(self, arguments: Sequence[str], incomplete: str) -> Iterator[Item]:

@@ -8,6 +8,7 @@ import click
 
 from rq_py.cli.context import Context
 from rq_py.cli.output import output_option, write_document
+from rq_py.cli.printing import note
 from rq_py.errors import UsageError
 from rq_py.formats.excerpt import shown
 
@@ -21,6 +22,10 @@ def command(context: Context, settings: Sequence[str], output: str) -> None:
 
     These can be changed: shell, login (once, each or never: how jobs get your login environment), lock_lease
     and node_lease (seconds). A feeder that runs keeps the old ones until its next start (rqpy q restart).
+
+    With a retention, such as 90d (a number of s, m, h, d or w), the feeders delete jobs that ended longer
+    ago, with their streams and data; none, as it is unless set, keeps them. They look for it at their start
+    and once an hour.
     """
     texts: dict[str, str] = {}
     for word in settings:
@@ -31,6 +36,8 @@ def command(context: Context, settings: Sequence[str], output: str) -> None:
             raise UsageError(f"{key}: is given twice")
         texts[key] = value
     changed = context.queue().configure(texts)
+    if texts:
+        note(f"set: {' '.join(settings)}")
     from rq_py.configuration import document
 
     write_document(document(changed), output)

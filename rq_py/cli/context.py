@@ -1,14 +1,16 @@
-"""What every mode is given: the queue that was named, opened at its first use, and the lock timeout."""
+"""What every mode is given: the queue that was named, opened at its first use, and the shared options."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rq_py.cli.logoptions import LOG_OPTIONS
 from rq_py.cli.modes import MODES
+from rq_py.cli.printing import print_line
 from rq_py.errors import NotAQueue, UsageError
 
 if TYPE_CHECKING:
@@ -22,12 +24,15 @@ class Context:
     """The ``obj`` of the click context.
 
     ``mode`` is the name of the mode, ``named`` the queue as the user named it, None where nobody did.
-    ``timeout`` is how long to wait for the queue lock, in seconds; None is for ever.
+    ``timeout`` is how long to wait for the queue lock, in seconds; None is for ever. ``quiet`` says whether
+    only errors are said, and ``log_options`` holds those of LOG_OPTIONS that were given, for this process.
     """
 
     def __init__(self, mode: str, queue: str | None, environ: Mapping[str, str]) -> None:
         self.mode = mode
         self.timeout: float | None = None
+        self.quiet = False
+        self.log_options: dict[str, Any] = {}
         self._folder: str | None = None  # where a snapshot is made to read from
         self._argument = queue
         variables = (environ.get(name) for name in QUEUE_VARIABLES)
@@ -45,7 +50,7 @@ class Context:
         """The directory of the queue: as it was named, or the user's own."""
         if self.named is not None:
             return Path(self.named)
-        from rq_py.queue import default_queue_path
+        from rq_py.defaultqueue import default_queue_path
 
         return default_queue_path()
 
@@ -56,16 +61,23 @@ class Context:
         """
         if self._queue is None:
             self._queue = self._open()
+            self._queue.store.notify = _warn
             if self._folder is not None:
                 self._queue = _as_of_now(self._queue, Path(self._folder, "snapshot"))
         return self._queue
+
+    @property
+    def lock_wait(self) -> float:
+        """Seconds that were spent waiting for the queue lock so far."""
+        return 0.0 if self._queue is None else self._queue.store.lock_wait
 
     def read_snapshot(self, folder: str) -> None:
         """Let the jobs come from a snapshot, which is made in ``folder`` when the queue is opened."""
         self._folder = folder
 
     def _open(self) -> Queue:
-        from rq_py.queue import Queue, open_default
+        from rq_py.defaultqueue import open_default
+        from rq_py.queue import Queue
 
         if self.named is not None:
             return Queue(self.named, timeout=self.timeout)
@@ -80,12 +92,18 @@ class Context:
         return Queue(path, timeout=self.timeout)
 
 
+def _warn(line: str) -> None:
+    """Say what the store tells of rare events."""
+    print_line(line, "warn")
+
+
 def _as_of_now(queue: Queue, snapshot: Path) -> Queue:
     """The queue with its jobs as they are now, read from a new ``snapshot``; its streams are its own."""
     import copy
 
     seen = copy.copy(queue)
     seen.store = queue.snapshot(snapshot).store
+    seen.store.notify, seen.store.lock_wait = queue.store.notify, queue.store.lock_wait
     return seen
 
 
@@ -107,7 +125,10 @@ def snapshot_option() -> click.Parameter:
 
 
 def shared_options() -> list[click.Parameter]:
-    """The options that every mode has; they act on the context, and no mode sees them."""
+    """The options that every mode has; they act on the context, and no mode sees them.
+
+    A mode that gives one of them a meaning of its own declares it itself, and gets its value.
+    """
     return [
         click.Option(
             ["--queue", "-Q", "queue_option"],
@@ -125,6 +146,19 @@ def shared_options() -> list[click.Parameter]:
             callback=_take_timeout,
             help="How long to wait for the queue lock (exit status 75 then); for ever unless given.",
         ),
+        click.Option(
+            ["--quiet", "-q", "quiet_option"],
+            is_flag=True,
+            expose_value=False,
+            callback=_take_quiet,
+            help="Say nothing but errors on stderr.",
+        ),
+        *(
+            click.Option(
+                [*words, f"{name}_option"], expose_value=False, callback=_take_log_option, **declared
+            )
+            for name, (words, declared) in LOG_OPTIONS.items()
+        ),
     ]
 
 
@@ -138,6 +172,16 @@ def _take_queue(ctx: click.Context, _: click.Parameter, value: str | None) -> No
 def _take_timeout(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
     if value is not None:
         ctx.obj.timeout = value
+
+
+def _take_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.quiet = True
+
+
+def _take_log_option(ctx: click.Context, option: click.Parameter, value: object) -> None:
+    if value is not None:
+        ctx.obj.log_options[str(option.name).removesuffix("_option")] = value
 
 
 def _take_snapshot(ctx: click.Context, _: click.Parameter, value: bool) -> None:

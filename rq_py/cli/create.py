@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from rq_py.cli.context import Context
-from rq_py.cli.output import output_option, write_document
+from rq_py.cli.output import output_option, quiet_option, write_document
+from rq_py.cli.printing import note
 from rq_py.errors import UsageError
 
 
@@ -15,13 +16,24 @@ from rq_py.errors import UsageError
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--group", metavar="GROUP", help="Share it with this group, whose members submit and feed.")
 @click.option("--public", is_flag=True, help="Let everybody read it.")
+@quiet_option
 @output_option
 @click.pass_obj
-def command(context: Context, settings: Sequence[str], group: str | None, public: bool, output: str) -> None:
+def command(
+    context: Context,
+    /,
+    *,
+    settings: Sequence[str],
+    group: str | None,
+    public: bool,
+    quiet: bool,
+    output: str,
+) -> None:
     """Make a queue: a directory that all nodes see, with a database in it.
 
     It is private to you unless you say otherwise. KEY=VALUE sets how it works: shell (bash), login (once,
-    each or never: how jobs get your login environment), lock_lease and node_lease (seconds).
+    each or never: how jobs get your login environment), lock_lease and node_lease (seconds), retention (none,
+    or such as 90d: see configure).
     """
     from rq_py.queue import Queue
 
@@ -40,4 +52,6 @@ def command(context: Context, settings: Sequence[str], group: str | None, public
         document["access"] = queue.settings.access
     if queue.settings.group:
         document["group"] = queue.settings.group
-    write_document(document, output)
+    note(f"{queue.path} was made")
+    if not quiet:
+        write_document(document, output)

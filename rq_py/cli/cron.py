@@ -90,8 +90,8 @@ def _by_crontab(
         start = [*_program(), str(queue.path), "start", "--quiet", *_as_words(options)]
         lines.append(line(checked_schedule(schedule), _with_node(shlex.join(start)), mark))
         if rotate:
-            words = shlex.join([*_program(), str(queue.path), "rotate"])
-            lines.append(line(BEFORE_MIDNIGHT, f"{_with_node(words)} >/dev/null", f"{mark} rotate"))
+            words = shlex.join([*_program(), str(queue.path), "rotate", "--quiet"])
+            lines.append(line(BEFORE_MIDNIGHT, _with_node(words), f"{mark} rotate"))
     crontab.set_own(lines)
     document: dict[str, object] = {"crontab": lines}
     if action == "start":

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from rq_py.cli.changes import quiet_option, report, require_jobs
+from rq_py.cli.changes import report, require_jobs
 from rq_py.cli.context import Context
+from rq_py.cli.joboptions import quiet_option
 from rq_py.cli.output import chosen_fields, listing_options
 from rq_py.cli.selectors import read_selection
 

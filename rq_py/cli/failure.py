@@ -27,7 +27,7 @@ def report(error: BaseException) -> int:
         return 0
     message, status = describe(error)
     if message:
-        print_line(message)
+        print_line(message, "fatal")
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -8,29 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from rq_py.cli.logoptions import LOG_OPTIONS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_VERBOSITIES = ("fatal", "error", "warn", "info", "debug")
-
-
-def verbosity(value: str) -> str:
-    """Return the word of a verbosity that may be given as in rq, 0 to 4. Raises click.BadParameter."""
-    text = value.lower()
-    if text.isdecimal() and int(text) < len(_VERBOSITIES):
-        return _VERBOSITIES[int(text)]
-    if text not in _VERBOSITIES:
-        raise click.BadParameter(f"{value!r} is none of 0..4 {' '.join(_VERBOSITIES)}")
-    return text
-
-
-def size(value: str) -> int:
-    """Return the bytes of a size with an optional k, M or G (of 1024). Raises click.BadParameter."""
-    factor = {"k": 1024, "m": 1024**2, "g": 1024**3}.get(value[-1:].lower(), 1)
-    digits = value[:-1] if factor > 1 else value
-    if not digits.isdecimal():
-        raise click.BadParameter(f"{value!r} is not a number of bytes such as 1000000 or 8M")
-    return int(digits) * factor
-
 
 # None everywhere: `restart` must tell what was given from what was not.
 _OPTIONS = (
@@ -51,14 +31,7 @@ _OPTIONS = (
     click.option(
         "--grace", type=float, metavar="SECONDS", help="From TERM to KILL when jobs are stopped. [10]"
     ),
-    click.option("--log", "-l", type=click.Path(dir_okay=False), metavar="FILE", help="Log into FILE."),
-    click.option(
-        "--log-age", type=click.Choice(["daily", "weekly", "monthly"]), help="Begin a new log this often."
-    ),
-    click.option("--log-size", type=size, metavar="BYTES", help="Begin a new log at this size: 8M."),
-    click.option(
-        "--verbosity", "-v", type=verbosity, metavar="LEVEL", help="0..4: fatal error warn info debug. [3]"
-    ),
+    *(click.option(*words, **declared) for words, declared in LOG_OPTIONS.values()),
     click.option(
         "--allow-root", is_flag=True, default=None, help="As root, feed a queue that others can write."
     ),

@@ -25,7 +25,7 @@ def given_text(words: Sequence[str], what: str) -> str:
         if sys.stdin is None:
             raise UsageError(f"stdin is closed: give {what} in words")
         if sys.stdin.isatty():
-            print_line(f"reading {what} from the terminal; end with Ctrl-D")
+            print_line(f"reading {what} from the terminal; end with Ctrl-D", "info")
         content = sys.stdin.buffer.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise InputError(f"stdin: is longer than {MAX_BYTES} bytes, which {what} cannot be")

@@ -29,13 +29,19 @@ class Modes(click.Group):
 
         Raises UsageError where the arguments make no sense, and whatever the mode raises.
         """
+        command = self.get_command(None, context.mode)
+        assert command is not None  # noqa: S101 - arguments.split has found it in the table
+        parent = click.Context(self, info_name="rqpy [QUEUE]", obj=context, **self.context_settings)
         try:
-            with self.make_context("rqpy [QUEUE]", [context.mode, *arguments], obj=context) as click_context:
-                status = self.invoke(click_context)
+            with command.make_context(context.mode, list(arguments), parent=parent) as click_context:
+                if context.quiet or context.log_options:
+                    from rq_py.cli.modelog import logged
+
+                    return logged(context, lambda: _status_of(command, click_context))
+                return _status_of(command, click_context)
         except click.UsageError as error:
             message = error.format_message().rstrip(".")
             raise UsageError(f"{message} (see: rqpy help {context.mode})") from error
-        return status if isinstance(status, int) else 0
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the modes, as the overview orders them."""
@@ -48,7 +54,8 @@ class Modes(click.Group):
             return None
         command: click.Command = import_module(f"rq_py.cli.{name}").command
         if not any(parameter.name == "queue_option" for parameter in command.params):
-            command.params.extend(shared_options())
+            own = {word for parameter in command.params for word in parameter.opts}
+            command.params.extend(option for option in shared_options() if own.isdisjoint(option.opts))
             if name in READING_MODES:
                 command.params.append(snapshot_option())
         return command
@@ -57,3 +64,9 @@ class Modes(click.Group):
         """The options of a mode, as words of a command line."""
         command = self.get_command(None, mode)
         return OptionWords(command.params if command else [])
+
+
+def _status_of(command: click.Command, click_context: click.Context) -> int:
+    """Run a mode; what is no exit status means that all is well."""
+    status = command.invoke(click_context)
+    return status if isinstance(status, int) else 0

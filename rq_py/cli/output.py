@@ -49,6 +49,18 @@ def output_option(function: _Function) -> _Function:
     )(function)
 
 
+def quiet_option(function: _Function) -> _Function:
+    """Add the option ``--quiet`` of a mode that prints what it did: neither that nor messages then."""
+    return click.option(
+        "--quiet", "-q", is_flag=True, callback=_take_quiet, help="Print nothing but errors."
+    )(function)
+
+
+def _take_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    ctx.obj.quiet = value
+    return value
+
+
 def chosen_fields(names: Sequence[str]) -> tuple[str, ...] | None:
     """The fields that ``--fields`` names, None where it was not given. Raises UsageError."""
     if not names:

@@ -32,7 +32,12 @@ def command(
 
     A simple condition is KEY=VALUE, KEY!=VALUE, KEY=~PATTERN or KEY!~PATTERN, without spaces or quotes; of
     several, all must be met. KEY is a field of a listing. In a PATTERN % stands for any text and _ for any
-    character, in either case. KEY= holds where the field is not set, and no other condition does.
+    character, in either case.
+
+    KEY= holds where the field is not set. KEY!=VALUE and KEY!~PATTERN hold wherever KEY=VALUE and
+    KEY=~PATTERN do not, so also where the field is not set; but of what only the end of a job sets
+    (exit_status, signal, reason, finished, elapsed ...) they hold for no job that has not ended. So
+    exit_status!=0 finds all that failed: with another exit status, by a signal, or dead.
 
     Anything else is an SQL condition on these fields, in which texts stand in single quotes and times are
     texts in UTC. Without words, or for -, the condition is read from stdin. It can only read, whatever is

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from rq_py.cli.changes import changing_options, quiet_option, report, require_jobs, touch_changes
+from rq_py.cli.changes import report, require_jobs, touch_changes
 from rq_py.cli.context import Context
+from rq_py.cli.joboptions import job_options, quiet_option
 from rq_py.cli.output import chosen_fields, listing_options
 from rq_py.cli.selectors import read_selection
 from rq_py.errors import UsageError
@@ -25,8 +26,7 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("selectors", nargs=-1, metavar="[STATE|JID|-]...")
-@click.option("--tag", "-t", help="A word of your own to find the jobs by; empty for none.")
-@changing_options
+@job_options
 @quiet_option
 @listing_options
 @click.pass_obj

@@ -9,16 +9,17 @@ from pathlib import Path
 import click
 
 from rq_py.cli.context import Context
-from rq_py.cli.output import output_option, write_document
-from rq_py.cli.printing import print_line
+from rq_py.cli.output import output_option, quiet_option, write_document
+from rq_py.cli.printing import note, print_line
 
 
 @click.command(epilog="\b\nExample:\n  $ rqpy /tmp/q rotate /tmp/q.january && rqpy /tmp/q.january list")
 @click.argument("destination", required=False, metavar="[NAME|DIR]")
 @click.option("--tgz", is_flag=True, help="Pack the rotation into NAME.tgz instead of leaving a directory.")
+@quiet_option
 @output_option
 @click.pass_obj
-def command(context: Context, destination: str | None, tgz: bool, output: str) -> None:
+def command(context: Context, destination: str | None, tgz: bool, quiet: bool, output: str) -> None:
     """Move finished and dead jobs, with their streams and data, to a rotation: a directory of their own.
 
     The rotation is NAME, or in the directory DIR, and by default QUEUE.TIMESTAMP (UTC). list, status,
@@ -37,6 +38,8 @@ def command(context: Context, destination: str | None, tgz: bool, output: str) -
             place /= default
     rotated = queue.rotate(place, tgz=tgz)
     if rotated.path is None:
-        print_line(f"no job has ended in {queue.path}: there is nothing to rotate")
-    else:
+        print_line(f"no job has ended in {queue.path}: there is nothing to rotate", "info")
+        return
+    note(f"{rotated.jobs} jobs are in the rotation {rotated.path}")
+    if not quiet:
         write_document({"rotation": str(rotated.path), "jobs": rotated.jobs}, output)

@@ -118,7 +118,7 @@ def read_selection(words: Sequence[str], *, implied_stdin: bool = False) -> Sele
     from rq_py.formats.jidinput import read_jids
 
     if _is_terminal():
-        print_line("reading jids from the terminal, one per line; end with Ctrl-D")
+        print_line("reading jids from the terminal, one per line; end with Ctrl-D", "info")
     return Selection(named, read_jids(sys.stdin.buffer, "stdin"))
 
 

@@ -13,16 +13,16 @@ import click
 
 from rq_py.cli.commandwords import CommandTaking
 from rq_py.cli.context import Context
+from rq_py.cli.joboptions import job_options, quiet_option, stdin_source
 from rq_py.cli.output import chosen_fields, listing_options, write_jobs
 from rq_py.cli.overrides import Overrides, current_directory, variables
-from rq_py.cli.printing import print_line, stdout
+from rq_py.cli.printing import note, print_line, stdout
 from rq_py.errors import InputError, RqError, StorageError, UsageError
 from rq_py.formats.jobspec import checked
 from rq_py.job import JobSpec
 
 if TYPE_CHECKING:
     from rq_py.formats.jobspec import CheckedSpec
-    from rq_py.staging import Source
     from rq_py.submission import Submitted
 
 
@@ -36,25 +36,8 @@ Examples:
 @click.command(cls=CommandTaking, epilog=_EXAMPLES)
 @click.argument("words", nargs=-1, metavar="[--] [COMMAND...|-]")
 @click.option("--infile", "-i", metavar="FILE", help="Read commands or YAML from this file.")
-@click.option("--priority", "-p", type=int, help="Run before jobs of a lower priority; 0 unless given.")
-@click.option("--tag", "-t", help="A word of your own to find the jobs by.")
-@click.option("--runner", metavar="NODE", help="The only node that may run them.")
-@click.option("--restartable", is_flag=True, help="Run again when the node dies meanwhile.")
-@click.option(
-    "--stage", is_flag=True, help="Enter them as holding; nothing runs them until they are pending."
-)
-@click.option(
-    "--stdin", "-s", metavar="FILE|-", help="What each job reads from its stdin; - is this one's stdin."
-)
-@click.option("--data", metavar="PATH", help="A file or directory to copy into the queue for each job.")
-@click.option("--cwd", metavar="DIR", help="Where they start; the current directory unless given.")
-@click.option(
-    "--env", multiple=True, metavar="NAME[=VALUE]", help="A variable to hand over; may be repeated."
-)
-@click.option(
-    "--env-all", is_flag=True, help="Hand over the whole environment; who reads the queue can see it."
-)
-@click.option("--quiet", "-q", is_flag=True, help="Do not print the jobs.")
+@job_options
+@quiet_option
 @listing_options
 @click.pass_obj
 def command(
@@ -65,7 +48,7 @@ def command(
     priority: int | None,
     tag: str | None,
     runner: str | None,
-    restartable: bool,
+    restartable: bool | None,
     stage: bool,
     stdin: str | None,
     data: str | None,
@@ -108,9 +91,10 @@ def command(
         stdout()  # a closed one is said before anything is submitted
     submitted = context.queue().submit_many(
         _specs(words, None if reads_stdin else infile, overrides),
-        stdin=_stdin_source(stdin),
-        data=None if data is None else Path(data),
+        stdin=stdin_source(stdin),
+        data=Path(data) if data else None,
     )
+    note(f"{submitted.count} jobs were submitted, the first with jid {submitted.first_jid}")
     if not quiet:
         _print(submitted, output, shown_fields)
 
@@ -142,7 +126,7 @@ def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> It
     elif list(words) in ([], ["-"]):
         stream = _stdin()
         if stream.isatty():
-            print_line("reading commands from the terminal, one per line; end with Ctrl-D")
+            print_line("reading commands from the terminal, one per line; end with Ctrl-D", "info")
         yield from _read(stream, "stdin", overrides, directory)
     else:
         text = " ".join(words)
@@ -166,10 +150,3 @@ def _stdin() -> BinaryIO:
     if sys.stdin is None:
         raise UsageError("stdin is closed: give a command or --infile")
     return sys.stdin.buffer
-
-
-def _stdin_source(stdin: str | None) -> Source | None:
-    """What ``--stdin`` names."""
-    if stdin is None:
-        return None
-    return _stdin() if stdin == "-" else Path(stdin)

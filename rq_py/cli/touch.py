@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
-from rq_py.cli.changes import changing_options, quiet_option, touch_changes
+from rq_py.cli.changes import touch_changes
 from rq_py.cli.commandwords import CommandTaking
 from rq_py.cli.context import Context
+from rq_py.cli.joboptions import job_options, quiet_option
 from rq_py.cli.output import chosen_fields, listing_options, write_jobs
+from rq_py.cli.printing import note
 from rq_py.errors import UsageError
 from rq_py.formats.jobspec import check_command
 
@@ -22,8 +24,7 @@ Example:
 
 @click.command(cls=CommandTaking, epilog=_EXAMPLES)
 @click.argument("words", nargs=-1, required=True, metavar="[--] COMMAND...")
-@click.option("--tag", "-t", help="The tag that the job has.")
-@changing_options
+@job_options
 @quiet_option
 @listing_options
 @click.pass_obj
@@ -50,5 +51,6 @@ def command(
         raise UsageError("touch reads no commands from stdin: give one command")
     check_command(text, "touch")
     edited = context.queue().touch(text, tag=tag or None, **touch_changes(**values))
+    note(f"{edited.count} jobs were touched")
     if not quiet:
         write_jobs(edited, output, shown)

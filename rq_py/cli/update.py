@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from rq_py.cli.changes import quiet_option, report, require_jobs, stdin_source
+from rq_py.cli.changes import report, require_jobs
 from rq_py.cli.context import Context
+from rq_py.cli.joboptions import quiet_option, stdin_source
 from rq_py.cli.output import chosen_fields, listing_options
 from rq_py.cli.selectors import read_selection
 from rq_py.errors import UsageError

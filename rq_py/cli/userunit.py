@@ -85,7 +85,7 @@ class UserUnit:
         message = f"{why}: where systemd runs your user units, say: {' '.join(words)}"
         if needed:
             raise RqError(message)
-        print_line(message)
+        print_line(message, "warn")
 
 
 def _quoted(word: str, *, dollars: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""The feeder's log: one line per event on stderr or in a file that rotates by size or by age.
+"""The log of a feeder or of another mode: lines on stderr, or in a file that rotates by size or by age.
 
 A log must never be the end of a feeder: what cannot be written is lost, and the feeder goes on.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rq_py.errors import StorageError
 
-#: The one logger of a feeder.
+#: The one logger of a process.
 LOG = logging.getLogger("rq_py.feeder")
 
 #: How many rotated logs are kept, ``feeder.log.1`` being the youngest.
@@ -33,7 +33,7 @@ _PERIODS = {"daily": "%Y-%m-%d", "weekly": "%G-%V", "monthly": "%Y-%m"}
 
 
 def set_up(path: str, *, age: str = "", size: int = 0, verbosity: str = "info") -> None:
-    """Send the feeder's log to the file ``path``, or to stderr where it is ''.
+    """Send the log to the file ``path``, or to stderr where it is ''.
 
     The file is rotated when it would pass ``size`` bytes (0: never) and when a new day, week or month
     begins (``age``: daily, weekly or monthly, UTC; '': never). Raises StorageError when it cannot be opened.
@@ -54,6 +54,11 @@ def set_up(path: str, *, age: str = "", size: int = 0, verbosity: str = "info") 
     LOG.addHandler(handler)
     LOG.propagate = False
     LOG.setLevel(_LEVELS[verbosity])
+
+
+def write(level: str, text: str) -> None:
+    """Log ``text`` with one of the levels that ``set_up`` takes as a verbosity."""
+    LOG.log(_LEVELS[level], "%s", text)
 
 
 class _Line(logging.Formatter):

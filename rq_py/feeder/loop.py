@@ -12,11 +12,13 @@ from rq_py import claims, clock
 from rq_py.claims import Verdict
 from rq_py.errors import LockTimeout, OutcomeUnknown, RunnerError, StorageError
 from rq_py.feeder import testpoint
+from rq_py.feeder.ahead import Ahead
 from rq_py.feeder.ending import Ending, Mode
 from rq_py.feeder.leftovers import key_of
 from rq_py.feeder.log import LOG
 from rq_py.feeder.pace import LOCK_WAIT, Backoff, Idle, Round
 from rq_py.feeder.reconcile import outcome_of
+from rq_py.feeder.retention import Retention
 from rq_py.feeder.session import Session
 from rq_py.feeder.slots import Slots
 from rq_py.job import Job, Reason
@@ -26,6 +28,8 @@ from rq_py.store.transaction import Transaction
 
 #: Seconds between two ticks at most: what no wake-up told is found then.
 FULL_TICK = 30.0
+#: How much longer than it should take, what was claimed ahead may wait for a slot to become free.
+PATIENCE = 3
 
 
 class Feeder:
@@ -36,6 +40,7 @@ class Feeder:
         self._options = session.options
         self._store = session.queue.store
         self._slots = Slots(self._options.max_feed)
+        self._ahead = Ahead(self._slots.count)
         self._ending = Ending(self._options.grace, session.queue.path)
         self._doubtful = False  # the last COMMIT may or may not have happened
         self._woken = True  # there may be jobs to claim
@@ -47,6 +52,7 @@ class Feeder:
         # Shorter than LONGEST_GAP of the looks: a stuck holder's lease goes on being counted from try to try.
         self._storage = Backoff(longest=2.0)
         self._attaching = Backoff(first=0.2)
+        self._retention = Retention(session.queue, session.feeder)
         self._settling = Backoff(first=0.1, longest=FULL_TICK)  # until the runner has told all that it knows
         self._begin_anew()
 
@@ -60,9 +66,12 @@ class Feeder:
             try:
                 if self._session.is_attached or self._reattach():
                     self._collect()
+                    self._withdraw_where_due()
                     self._tick_where_due()
                     self._slots.exits |= self._ending.pursue(self._session.runner, self._slots.running)
                 self._session.keep_leases()
+                if self._is_untroubled:
+                    self._retention.delete_some()
                 if self._session.is_attached:
                     # The answers to the requests above may have brought exits along: nothing would end the
                     # wait for those.
@@ -81,24 +90,35 @@ class Feeder:
     def _tick(self) -> None:
         """Finish what ended and claim for all free slots in one transaction; then, and only then, launch."""
         looks_around = self._full_tick.due
-        exits, refused = list(self._slots.exits.values()), list(self._slots.refused.values())
+        exits, refused, begun = (
+            list(self._slots.exits.values()),
+            set(self._slots.refused),
+            dict(self._slots.begun),
+        )
         shells = self._slots.shells(self._session.runner) if self._wants_jobs() else []
+        ahead = self._slots.ahead(self._ahead.count) if self._may_claim() else 0
+        started = boottime()
         mark = self._store.mark()  # from before the transaction: whatever others commit later is noticed
         with self._store.write(timeout=LOCK_WAIT) as tx:
-            verdicts = [(ended, self._record(tx, ended)) for ended in exits]
-            for job in refused:
-                claims.release(tx, job.jid, job.attempt, job.token)
-            jobs = self._claim(tx, shells)
+            verdicts = self._record(tx, exits)
+            for key in refused:
+                claims.release(tx, key.jid, key.attempt, key.token)
+            for key, known in begun.items():
+                at = clock.utc_text(known.at)
+                claims.begin(tx, key.jid, key.attempt, key.token, pid=known.pid, started=at)
+            jobs = self._claim(tx, shells, ahead)
             mine = claims.running_of(tx, self._session.feeder) if looks_around else []
             others = claims.feeders_with_running(tx) if looks_around else []
             testpoint.reached("recorded" if exits else "claimed")
         # Leaving the block has committed, and has seen that the generation still lives.
         testpoint.reached("committed")
-        self._slots.forget_refused(key_of(job) for job in refused)
+        self._slots.refused -= refused
+        self._slots.forget_begun(begun)
         self._slots.launch(self._session.runner, jobs, self._session.place)
         testpoint.reached("launched")
         self._slots.confirm(self._session.runner, verdicts, self._ending.stopped)
-        self._plan_next(mark, offered=len(shells), claimed=len(jobs))
+        self._ahead.ticked([ended.elapsed for ended in exits], boottime() - started)
+        self._plan_next(mark, offered=len(shells) + ahead, claimed=len(jobs))
         if looks_around:
             self._full_tick.done()
             self._session.leases.watch(others)
@@ -108,9 +128,20 @@ class Feeder:
         self._slots.collect(self._session.runner)
         self._ending.hold(self._slots.exits)
 
-    def _claim(self, tx: Transaction, shells: list[Shell]) -> list[Job]:
-        if not shells:
-            return []
+    def _withdraw_where_due(self) -> None:
+        """Give back what was claimed ahead when it will not be launched, or not soon."""
+        is_late = boottime() >= self._withdraw_at
+        if is_late:
+            self._ahead.begin_anew()
+        if is_late or self._ending.mode is not Mode.FEEDING:
+            self._slots.withdraw(self._session.runner)
+
+    @property
+    def _withdraw_at(self) -> float:
+        """When to give back what waits for a slot: other nodes may have a free one."""
+        return self._slots.waits_since() + PATIENCE * self._ahead.seconds
+
+    def _claim(self, tx: Transaction, shells: list[Shell], ahead: int) -> list[Job]:
         session, pids = self._session, [shell.pid for shell in shells]
         return claims.claim(
             tx,
@@ -119,25 +150,28 @@ class Feeder:
             pids=pids,
             journal=session.journal,
             now=clock.utc_text(),
+            ahead=ahead,
         )
 
-    def _record(self, tx: Transaction, ended: Exit) -> Verdict:
-        """Write into the database how a job ended; a second time this changes nothing, and says so."""
-        key = ended.key
-        if key in self._ending.stopped:
-            now = clock.utc_text()
-            return claims.bury(tx, key.jid, key.attempt, key.token, reason=Reason.STOPPED, now=now)
-        return claims.finish(tx, outcome_of(ended))
+    def _record(self, tx: Transaction, exits: list[Exit]) -> list[tuple[Exit, Verdict]]:
+        """Write into the database how jobs ended; a second time this changes nothing, and says so."""
+        stopped = [ended for ended in exits if ended.key in self._ending.stopped]
+        others = [ended for ended in exits if ended.key not in self._ending.stopped]
+        verdicts = claims.finish_all(tx, [outcome_of(ended) for ended in others])
+        now = clock.utc_text()
+        for key in (ended.key for ended in stopped):
+            verdicts.append(claims.bury(tx, key.jid, key.attempt, key.token, reason=Reason.STOPPED, now=now))
+        return list(zip([*others, *stopped], verdicts, strict=True))
 
     def _settle(self) -> None:
         """After a COMMIT of unknown outcome: ask the database what is true, and go on from there."""
         exits = list(self._slots.exits.values())
         with self._store.write(timeout=LOCK_WAIT) as tx:
-            verdicts = [(ended, self._record(tx, ended)) for ended in exits]
+            verdicts = self._record(tx, exits)
             mine = {key_of(job): job for job in claims.running_of(tx, self._session.feeder)}
         self._doubtful = False
         self._slots.confirm(self._session.runner, verdicts, self._ending.stopped)
-        self._slots.forget_refused(self._slots.refused.keys() - mine.keys())
+        self._slots.refused &= mine.keys()
         claimed = {key: job for key, job in mine.items() if self._was_claimed_in_doubt(key)}
         LOG.info(
             "the outcome is known: %d jobs were claimed, %d exits are recorded", len(claimed), len(exits)
@@ -146,7 +180,7 @@ class Feeder:
             # Their shells were left alone; the runner refuses a job whose shell is not ready any more.
             self._slots.launch(self._session.runner, list(claimed.values()), self._session.place)
         else:
-            self._slots.refused |= claimed
+            self._slots.refused |= claimed.keys()
 
     def _was_claimed_in_doubt(self, key: Key) -> bool:
         # Claims by another journal are not of this feeder's life: only a reconciliation may judge them, and
@@ -195,8 +229,10 @@ class Feeder:
         return self._woken
 
     def _wants_jobs(self) -> bool:
-        feeding = self._ending.mode is Mode.FEEDING
-        return feeding and self._slots.free > 0 and not self._slots.launching.waiting
+        return self._may_claim() and self._slots.free > 0
+
+    def _may_claim(self) -> bool:
+        return self._ending.mode is Mode.FEEDING and not self._slots.launching.waiting
 
     def _plan_next(self, mark: object, *, offered: int, claimed: int) -> None:
         """After a tick: decide what the next one waits for."""
@@ -220,12 +256,14 @@ class Feeder:
     def _wait(self) -> None:
         """Wait for whatever comes first; the one place where this process sleeps."""
         times = [self._session.leases.at, self._ending.give_up_at]
+        if self._is_untroubled:
+            times.append(self._retention.at)
         if not self._session.is_attached:
             times.append(self._attaching.until)
         elif self._storage.failing:
             times += [self._ending.at, self._storage.until]
         else:
-            times += [self._ending.at, self._full_tick.at]
+            times += [self._ending.at, self._full_tick.at, self._withdraw_at]
             if self._settling.failing and not self._ending.lingering:
                 times.append(self._settling.until)
             if self._doubtful or self._slots.has_work_for_the_database:
@@ -249,6 +287,11 @@ class Feeder:
             self._idle.busy()
         else:
             self._ending.hear(word, grace, len(self._slots.running))
+
+    @property
+    def _is_untroubled(self) -> bool:
+        """Whether there is time for what is not about running jobs."""
+        return self._ending.mode is Mode.FEEDING and not self._storage.failing
 
     def _is_over(self) -> bool:
         if self._ending.mode is Mode.LEAVING or self._ending.has_given_up:

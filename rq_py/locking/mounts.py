@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from rq_py.errors import UnsafeMount
 
@@ -37,17 +37,16 @@ class Fence(Enum):
     NOBODY = "nobody"  # NFSv3 and everything unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """One mount: where, which file system, and the options of mount and superblock.
 
-    ``source`` is the device or the export that is mounted; a mount is the same without it.
+    ``source`` is the device or the export that is mounted.
     """
 
     point: str
     filesystem: str
     options: frozenset[str]
-    source: str = field(default="", compare=False)
+    source: str = ""
 
     @property
     def is_nfs(self) -> bool:

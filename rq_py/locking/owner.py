@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rq_py.errors import UsageError
 from rq_py.job import NODE_NAME
@@ -26,8 +26,7 @@ def feeder_id(node: str, uid: int) -> str:
     return f"{node}.{uid}"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """One process on one boot of one node. ``start`` is in clock ticks since boot (proc(5), stat)."""
 
     node: str

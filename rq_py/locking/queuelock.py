@@ -41,9 +41,15 @@ class Superseded(Exception):
 
 
 class HeldLock:
-    """The lock while it is held. ``durable`` records reach the server at once (NFS)."""
+    """The lock while it is held. ``durable`` records reach the server at once (NFS).
 
-    def __init__(self, descriptor: int, record: Record | None, *, durable: bool) -> None:
+    ``waited`` is the seconds that it took to get it. A holder that is not ``is_tidy`` leaves its record as it
+    is when it lets go: the next one then looks for what was left half done.
+    """
+
+    def __init__(self, descriptor: int, record: Record | None, *, durable: bool, waited: float) -> None:
+        self.waited = waited
+        self.is_tidy = True
         self._descriptor = descriptor
         self._record = record
         self._durable = durable
@@ -98,9 +104,9 @@ class HeldLock:
             thread.join()
 
     def close(self) -> None:
-        """Clear our own record and unlock. Never raises: what was committed stays so."""
+        """Clear our own record, if all is tidy, and unlock. Never raises: what was committed stays so."""
         try:
-            if self._record is not None and self._is_named:
+            if self._record is not None and self._is_named and self.is_tidy:
                 self._record.refreshed(Phase.FREE).write(self._descriptor, durable=False)
         except OSError:
             pass  # the next holder finds our record, and judges by it
@@ -131,6 +137,7 @@ def acquire(
     """
     operation = (fcntl.LOCK_EX if may_write else fcntl.LOCK_SH) | fcntl.LOCK_NB
     access = os.O_RDWR if may_write else os.O_RDONLY
+    begun = boottime()
     descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         _wait(descriptor, operation, path, lock_lease, timeout, is_superseded, watch)
@@ -138,7 +145,7 @@ def acquire(
         os.close(descriptor)
         raise
     record = Record(owner, Phase.FREE, os.urandom(8).hex()) if may_write else None
-    return HeldLock(descriptor, record, durable=durable)
+    return HeldLock(descriptor, record, durable=durable, waited=boottime() - begun)
 
 
 def _wait(  # noqa: PLR0917

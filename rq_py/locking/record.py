@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from rq_py.formats import flat
 from rq_py.locking.owner import Owner
@@ -22,8 +22,7 @@ class Phase(StrEnum):
     FEEDING = "feeding"  # a feeder's lease on its node
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Who holds, what for, and a counter that the owner increases while it is alive.
 
     ``token`` differs from one holding to the next, so that every change of hands changes the text.
@@ -36,12 +35,12 @@ class Record:
 
     def refreshed(self, phase: Phase | None = None) -> Record:
         """The next record of the same holding."""
-        return replace(self, beat=self.beat + 1, phase=phase or self.phase)
+        return self._replace(beat=self.beat + 1, phase=phase or self.phase)
 
     def encode(self) -> bytes:
         """The text, padded with newlines to SIZE bytes: a small YAML document."""
         text = flat.emit(
-            {**asdict(self.owner), "phase": self.phase, "token": self.token, "beat": self.beat}
+            {**self.owner._asdict(), "phase": self.phase, "token": self.token, "beat": self.beat}
         ).encode()
         if len(text) > SIZE:
             raise ValueError(f"record of {len(text)} bytes")

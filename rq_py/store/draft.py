@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from rq_py.locking import mounts
 from rq_py.locking.record import SIZE
 from rq_py.queuedir import Generation, QueueDir
 from rq_py.settings import Settings
-from rq_py.store.files import file_errors, server_time, sync_directory, write_new
+from rq_py.store.files import file_errors, remove_tree, server_time, sync_directory, sync_name, write_new
 
 #: Seconds after which a draft that nobody touched is one whose maker was killed.
 KEEP_SECONDS = 86400.0
@@ -52,7 +51,7 @@ class Draft:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise QueueExists(f"{self.place}: exists: give another name") from error
                 raise
-            sync_directory(self.place.parent)
+            sync_name(self.place)
 
     def publish_instead(self) -> None:
         """Like ``publish``, in place of a directory that is not needed any more and removed then.
@@ -66,9 +65,9 @@ class Draft:
             try:
                 self.publish()
             except QueueExists:
-                shutil.rmtree(aside, ignore_errors=True)
+                remove_tree(aside)
             else:
-                shutil.rmtree(aside, ignore_errors=True)
+                remove_tree(aside)
                 return
         raise QueueExists(f"{self.place}: others replace it all the time")
 
@@ -89,7 +88,7 @@ def draft_of(place: Path) -> Iterator[Draft]:
     try:
         yield Draft(place, path)
     except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
         raise
 
 
@@ -109,7 +108,7 @@ def _sweep(folder: Path) -> None:
             if now - path.lstat().st_mtime < KEEP_SECONDS:
                 continue
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
             else:
                 path.unlink()
 

@@ -48,14 +48,15 @@ def duplicate(
             # What the original remembers of its own submits and deletions is none of the copy's business.
             copy.execute("DELETE FROM submits")
             copy.execute("DELETE FROM removals")
-            copy.execute("UPDATE generation SET number = 1, maker = ?", (maker,))
+            copy.execute("UPDATE generation SET number = 1, maker = ''")
             copy.execute("COMMIT")
             (free,) = copy.execute("PRAGMA freelist_count").fetchone()
             (pages,) = copy.execute("PRAGMA page_count").fetchone()
             if free * _FREE_PART > pages:
                 copy.execute("VACUUM")
         with closing(connect(generation.database)) as copy:
-            # A real write: PERSIST is safe only with a journal that exists and is not empty.
-            copy.execute("UPDATE generation SET number = 1")
+            # PERSIST is safe only with a journal that exists and is not empty. A change is needed: SQLite
+            # does not write a row that stays as it was.
+            copy.execute("UPDATE generation SET maker = ?", (maker,))
         make_generation_files(generation, maker, settings.file_mode)
     Generations(target, settings).point_at(generation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rq_py.errors import StorageError
@@ -33,10 +33,29 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(descriptor, mode)
-        os.write(descriptor, content)
+        while content:  # write(2) may write less than it is given
+            content = content[os.write(descriptor, content) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory as far as that can be done now; never raises."""
+    import shutil
+
+    with suppress(OSError):  # rmtree itself lets some of those out that it is to ignore
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sync_name(path: Path) -> None:
+    """Make the new name ``path`` durable. Raises StorageError that says that it is there."""
+    try:
+        sync_directory(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: is there, but may not outlive a crash of the machine or the server: {error.strerror}"
+        ) from error
 
 
 def sync_directory(path: Path) -> None:

@@ -7,20 +7,35 @@ How the next one is made is in store/successor.py.
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
-from rq_py.errors import NotAQueue
+from rq_py.errors import NotAQueue, OutcomeUnknown
 from rq_py.queuedir import Generation, QueueDir
 from rq_py.settings import Settings
-from rq_py.store.files import file_errors, read_fresh, server_time, write_new
+from rq_py.store.files import file_errors, read_fresh, remove_tree, server_time, write_new
 
 #: Seconds for which an old generation stays for late writers, and an unfinished one for its maker.
 KEEP_OLD_SECONDS = 86400.0
+
+#: Files of one moment, which were to be renamed or removed: they hold the pid of their maker.
+_TEMPORARY = re.compile(r"\.(generation|db|queue\.yml|clock)\.[0-9]+(\.[0-9a-f]+)?")
 
 
 def is_frozen(generation: Generation) -> bool:
     """Whether the generation acknowledges no more commits."""
     return bool(read_fresh(generation.frozen))
+
+
+def check_acknowledged(generation: Generation) -> None:
+    """Only a commit into a generation that is still not frozen is one; raises OutcomeUnknown."""
+    try:
+        frozen = is_frozen(generation)
+    except OSError as error:
+        raise OutcomeUnknown(f"{generation.frozen}: {error.strerror}") from error
+    if frozen:
+        raise OutcomeUnknown(f"{generation.path}: was replaced during the COMMIT")
 
 
 class Generations:
@@ -92,12 +107,10 @@ class Generations:
             os.rename(temporary, link)
 
     def prune(self) -> list[Path]:
-        """Remove what is a day old by the file server's own clock: old generations, dead drafts.
+        """Remove what is a day old by the server's clock: old generations, and what killed processes left.
 
         Returns what was removed. Raises StorageError.
         """
-        import shutil
-
         removed = []
         with file_errors(self._directory.path):
             current = self.current().number
@@ -109,6 +122,12 @@ class Generations:
                 if not (is_old or number.startswith("tmp.")) or not mark.exists():
                     continue
                 if now - mark.stat().st_mtime >= KEEP_OLD_SECONDS:
-                    shutil.rmtree(entry, ignore_errors=True)
+                    remove_tree(entry)
                     removed.append(entry)
+            for entry in self._directory.path.glob(".*"):
+                with suppress(FileNotFoundError):  # renamed, or another feeder was first
+                    is_temporary = _TEMPORARY.fullmatch(entry.name)
+                    if is_temporary and now - entry.lstat().st_mtime >= KEEP_OLD_SECONDS:
+                        entry.unlink()
+                        removed.append(entry)
         return removed

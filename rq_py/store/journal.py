@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 
 from rq_py.errors import Busy
 from rq_py.queuedir import Generation
@@ -27,7 +28,11 @@ def revalidate(generation: Generation, *, may_write: bool, mode: int) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return os.read(descriptor, len(_MAGIC)) == _MAGIC
+        begins = os.read(descriptor, len(_MAGIC))
+        if not begins and may_write:
+            with suppress(PermissionError):  # somebody else made it, and sees to that
+                os.fchmod(descriptor, mode)  # the umask must not keep out a group that shares the queue
+        return begins == _MAGIC
     finally:
         os.close(descriptor)
 

@@ -23,7 +23,7 @@ from rq_py.queuedir import Generation, QueueDir
 from rq_py.settings import Settings
 from rq_py.store.database import check_version, connect, storage_errors
 from rq_py.store.draft import make_generation_files
-from rq_py.store.files import file_errors, read_fresh, sync_directory
+from rq_py.store.files import file_errors, read_fresh, remove_tree, sync_directory
 
 #: Seconds between two comparisons of a copy with a database that is still being written.
 _COMPARE_PAUSE = 0.05
@@ -72,7 +72,7 @@ def make(
                 _publish(draft, new, token, directory.path)
                 at_step("published")
         finally:
-            shutil.rmtree(draft.path, ignore_errors=True)
+            remove_tree(draft.path)
     return new
 
 

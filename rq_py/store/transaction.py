@@ -24,10 +24,10 @@ from rq_py.locking.record import Phase
 from rq_py.queuedir import Generation, QueueDir
 from rq_py.runner.identity import boottime
 from rq_py.settings import QUEUE, Settings
-from rq_py.store import journal
+from rq_py.store import asides, journal
 from rq_py.store.database import check_version, connect, is_busy, storage_errors
 from rq_py.store.files import file_errors
-from rq_py.store.generation import Generations, is_frozen
+from rq_py.store.generation import Generations, check_acknowledged, is_frozen
 from rq_py.store.journal import JournalLock
 from rq_py.store.mutex import mutex_of
 from rq_py.store.opened import Transaction
@@ -56,6 +56,7 @@ class Store:
         self.directory = directory
         self.settings = settings
         self.timeout = timeout
+        self.lock_wait = 0.0  #: seconds that were spent waiting for the lock so far
         self.generations = Generations(directory, settings)
         self.may_write = os.access(directory.path, os.W_OK)
         self._seen: Generation | None = None  # the generation of the last transaction
@@ -156,7 +157,7 @@ class Store:
             if writing:
                 # Closed first: the server must have everything when it is asked.
                 connection.close()
-                _check_acknowledged(generation)
+                check_acknowledged(generation)
             self._seen = generation
 
     @contextmanager
@@ -229,6 +230,7 @@ class Store:
                 self._supersede(generation, "the holder of its lock was stuck")
                 continue
             self._watch = None
+            self.lock_wait += lock.waited
             return generation, lock
 
     def _watch_of(self, generation: Generation) -> Watch:
@@ -261,14 +263,20 @@ class Store:
                     f"{generation.journal}: a writer died here and only one who may write can tidy up: "
                     "try again when a feeder runs, or ask the queue's owner"
                 )
-            # Opening a hot journal rolls it back, so even a reader writes then.
-            lock.write_record(Phase.WRITING if writing or is_hot else Phase.READING)
+            # Opening a hot journal rolls it back, and what lies aside is put back: even a reader writes then.
+            is_tidy = before is not None and before.phase is not Phase.WRITING
+            lock.is_tidy = is_tidy or self._fence is Fence.NOBODY  # else it would cost a generation there
+            lock.write_record(Phase.WRITING if writing or is_hot or not is_tidy else Phase.READING)
         with storage_errors(generation.database):
             connection = connect(generation.database, may_write=self.may_write)
             try:
                 show_statements(connection, self.notify)
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 check_version(connection, self.directory.path, may_be_old=may_be_old)
+                if self.may_write and not is_tidy:
+                    with lock.beating(), file_errors(self.directory.path):
+                        asides.put_back(connection, self.directory)
+                    lock.is_tidy = True
                 return connection, JournalLock(generation) if writing else None
             except BaseException:
                 connection.close()
@@ -288,6 +296,7 @@ class Store:
                     connection.execute("COMMIT")
             except sqlite3.Error as error:
                 if not is_busy(error):
+                    lock.is_tidy = self._fence is Fence.NOBODY
                     raise OutcomeUnknown(f"{generation.database}: COMMIT failed: {error}") from error
                 if boottime() - begun > self.settings.lock_lease:
                     _roll_back(connection)
@@ -326,16 +335,6 @@ class Store:
             raise StorageError(f"{generation.path}: {why}: somebody who may write must use the queue first")
         self.notify(f"{generation.path}: {why}: making a new generation")
         self.generations.supersede(generation, why)
-
-
-def _check_acknowledged(generation: Generation) -> None:
-    """Only a commit into a generation that is still not frozen is one; raises OutcomeUnknown."""
-    try:
-        frozen = is_frozen(generation)
-    except OSError as error:
-        raise OutcomeUnknown(f"{generation.frozen}: {error.strerror}") from error
-    if frozen:
-        raise OutcomeUnknown(f"{generation.path}: was replaced during the COMMIT")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from rq_py import Queue, State
+from rq_py.defaultqueue import default_queue_path, open_default
 from rq_py.errors import QueueExists, RqError, StorageError, UnsafeMount, UsageError
 from rq_py.locking import mounts
 from rq_py.locking.mounts import Mount
-from rq_py.queue import default_queue_path, open_default
 from tests.store.children import child
 from tests.store.strangers import PRELUDE
 
@@ -136,7 +136,7 @@ def test_on_an_unsafe_mount(queue_path: Path, tmp_path: Path, monkeypatch: pytes
     table.write_text("27 1 0:1 / / rw - nfs srv:/x rw,vers=3,nolock,local_lock=all\n")
     monkeypatch.setattr(mounts, "_MOUNTINFO", table)
     assert mounts.mount_of(queue_path) == Mount(
-        "/", "nfs", frozenset({"rw", "vers=3", "nolock", "local_lock=all"})
+        "/", "nfs", frozenset({"rw", "vers=3", "nolock", "local_lock=all"}), "srv:/x"
     )
     with pytest.raises(UnsafeMount, match="mounted with"):
         Queue.create(queue_path)

@@ -218,3 +218,19 @@ def test_a_slow_writer_holds_no_lock(queue: Queue, environment: dict[str, str], 
         slow.stdin.close()
         assert slow.wait(timeout=30) == 0
     assert commands(queue) == ["quick", "slow"]
+
+
+def test_options_that_say_no_override_the_input_and_the_environment(rqpy: Rqpy, queue: Queue) -> None:
+    listing = b"---\n- command: one\n  restartable: true\n- command: two\n"
+    rqpy("submit", "-q", "-", queue=queue.path, stdin=listing, check=True)
+    rqpy("submit", "-q", "--no-restartable", "-", queue=queue.path, stdin=listing, check=True)
+    rqpy("submit", "-q", "--restartable", "-", queue=queue.path, stdin=listing, check=True)
+    env = {"RQ_OPTS": "--restartable"}
+    rqpy("submit", "-q", "--no-restartable", "three", queue=queue.path, env=env, check=True)
+    found = [job.restartable for job in queue.jobs()]
+    assert found == [True, False, False, False, True, True, False]
+
+
+def test_an_empty_stdin_or_data_is_none(rqpy: Rqpy, queue: Queue) -> None:
+    rqpy("submit", "-q", "--stdin=", "--data=", "true", queue=queue.path, check=True)
+    assert (queue.job(1).has_stdin, queue.job(1).has_data) == (False, False)

@@ -9,15 +9,9 @@ import pytest
 from rq_py import Queue
 from tests.copying.jobs import end, write_streams
 from tests.feeder.conftest import Feed, feed
+from tests.ownnode import this_node
 
-__all__ = ["Feed", "feed"]
-
-
-@pytest.fixture(autouse=True)
-def this_node(node: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """This process and its children are the test's own node."""
-    monkeypatch.setenv("RQ_NODE", node)
-    return node
+__all__ = ["Feed", "feed", "this_node"]
 
 
 @pytest.fixture

@@ -99,6 +99,13 @@ def test_a_queue_says_nothing_of_its_kind_and_a_copy_does(used: Queue, tmp_path:
     assert read(copy.dir.settings).kind == "snapshot"
 
 
+def test_every_copy_has_a_journal_before_anybody_opens_it(used: Queue, tmp_path: Path) -> None:
+    """Without one a reader on another node may not see the journal of the first writer."""
+    copies = [used.snapshot(tmp_path / "s").path, used.backup(tmp_path / "b").path]
+    copies.append(used.rotate(tmp_path / "r").path or tmp_path)
+    assert [(path / "db.1" / "queue.db-journal").stat().st_size > 0 for path in copies] == [True] * 3
+
+
 def test_the_option_reads_a_copy_and_leaves_none(rqpy: Rqpy, used: Queue, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -30,7 +30,11 @@ SHORT_OPTIONS = (
         "-s",
         "--snapshot in the modes that read (status -s, list -s), --stdin in those that give jobs a stdin.",
     ),
-    ("-l", "--log of a feeder (feed -l FILE). As a word, l is list."),
+    (
+        "-l",
+        "--log (feed -l FILE); behind the command of a submit it belongs to that, and so does -v. As a word, "
+        "l is list.",
+    ),
     (
         "-d",
         "--daemon of feed, as in rq's text; -D, as in rq's table of options, too. As a word, d is delete.",

@@ -10,17 +10,13 @@ from rq_py import Job, Queue, State
 from rq_py.claims import Outcome, bury, claim, finish
 from rq_py.clock import utc_text
 from rq_py.job import Reason
+from tests.ownnode import this_node
+
+__all__ = ["this_node"]
 
 #: The jids of ``every_state``.
 PENDING, HOLDING, RUNNING, FINISHED, DEAD = 1, 2, 3, 4, 5
 STATES = [State.PENDING, State.HOLDING, State.RUNNING, State.FINISHED, State.DEAD]
-
-
-@pytest.fixture(autouse=True)
-def this_node(node: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """This process and its children are the test's own node."""
-    monkeypatch.setenv("RQ_NODE", node)
-    return node
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import yaml
 from rq_py import JobSpec, Queue
 from rq_py.claims import finish
 from tests.conftest import Rqpy
-from tests.editing.conftest import FINISHED, HOLDING, PENDING, RUNNING, claimed, ended
+from tests.editing.conftest import DEAD, FINISHED, HOLDING, PENDING, RUNNING, claimed, ended
 
 Pipe = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -116,14 +116,14 @@ def test_what_query_finds(pipe: Pipe, every_state: Queue) -> None:
         with queue.store.write() as tx:
             finish(tx, ended(running, 1))
     done = pipe("rqpy q query exit_status!=0 | rqpy q resubmit -")
-    assert (done.returncode, done.stderr, jids(done.stdout)) == (0, "", [RUNNING])
+    assert (done.returncode, done.stderr, jids(done.stdout)) == (0, "", [RUNNING, DEAD])
     done = pipe("rqpy q q tag=t state=pending | rqpy q u state=holding -")
-    assert (done.returncode, done.stderr, jids(done.stdout)) == (0, "", [PENDING, RUNNING])
+    assert (done.returncode, done.stderr, jids(done.stdout)) == (0, "", [PENDING, RUNNING, DEAD])
     done = pipe("rqpy q q \"command like '%ca%' and state = 'holding'\" | rqpy q u command=dog")
-    assert (done.returncode, done.stderr, jids(done.stdout)) == (0, "", [PENDING, HOLDING, RUNNING])
-    assert jids(pipe("rqpy q query tag=t state=holding | rqpy q s -").stdout) == [6, 7, 8]
+    assert (done.returncode, done.stderr, jids(done.stdout)) == (0, "", [PENDING, HOLDING, RUNNING, DEAD])
+    assert jids(pipe("rqpy q query tag=t state=holding | rqpy q s -").stdout) == [6, 7, 8, 9]
     done = pipe("echo \"command = 'dog'\" | rqpy q q - | rqpy q d -")
-    assert (done.returncode, jids(done.stdout)) == (0, [1, 2, 3, 6, 7, 8])
+    assert (done.returncode, jids(done.stdout)) == (0, [1, 2, 3, 5, 6, 7, 8, 9])
 
 
 def test_an_empty_listing_is_not_everything(pipe: Pipe, every_state: Queue) -> None:

@@ -66,7 +66,7 @@ def lease(queue: Queue) -> Path:
 @pytest.fixture
 def foreign() -> Record:
     """The record of a feeder on another machine of the same name."""
-    return record_of(replace(Owner.of_this_process(), boot=ELSEWHERE))
+    return record_of(Owner.of_this_process()._replace(boot=ELSEWHERE))
 
 
 def claim_elsewhere(queue: Queue) -> None:
@@ -159,9 +159,9 @@ def test_whose_lease_is_nobodys_any_more(lease: Path, foreign: Record, state_dir
     one._lock.release()  # as by kill -9, and a reboot
     second = Single(state_dir, "/q")
     assert namesake.may_live(lease, second.killed), "another process than the lease's owner"
-    write(lease, record_of(replace(foreign.owner, pid=foreign.owner.pid + 1)))
+    write(lease, record_of(foreign.owner._replace(pid=foreign.owner.pid + 1)))
     assert not namesake.may_live(lease, second.killed)
-    write(lease, replace(foreign, phase=Phase.FREE))
+    write(lease, foreign._replace(phase=Phase.FREE))
     assert not namesake.may_live(lease, None)
     lease.write_bytes(b"torn")
     assert namesake.may_live(lease, None)
@@ -171,7 +171,7 @@ def test_one_that_this_namespace_may_hide_is_not_taken_for_dead(
     lease: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = Owner.of_this_process()
-    write(lease, record_of(replace(mine, start=mine.start + 1)))
+    write(lease, record_of(mine._replace(start=mine.start + 1)))
     seen = os.stat("/proc/self/ns/pid").st_ino
     monkeypatch.setattr(namesake, "_FIRST_PID_NAMESPACE", seen)
     assert not namesake.may_live(lease, None)

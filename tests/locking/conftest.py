@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
+from tests.ownnode import this_node
 
-
-@pytest.fixture(autouse=True)
-def this_node(node: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """This process and its children are the test's own node."""
-    monkeypatch.setenv("RQ_NODE", node)
-    return node
+__all__ = ["this_node"]

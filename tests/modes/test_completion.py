@@ -151,6 +151,35 @@ def test_zsh(shell: Rqpy, queue: Queue) -> None:
     assert {"pending", "3:holding three", "2:holding two: with a colon"} <= set(done.stdout.splitlines())
 
 
+#: A zsh at a terminal of its own: the keys are typed, Tab among them, and then the line is echoed.
+TYPED = """
+zmodload zsh/zpty
+zpty -b typed zsh -f -i
+zpty -w typed 'PS1= PS2= RPS1=; setopt no_prompt_cr; bindkey -e; autoload -Uz compinit; compinit -u -D
+eval "$(rqpy completion zsh)"; echo rea""dy'
+until [[ $line == *ready* ]]; do zpty -r typed line; done
+zpty -n -w typed $'KEYS\t\x01echo "typed: \x05"\n'
+until [[ $line == *$'\n'typed:* || $line == typed:* ]]; do zpty -r typed line; done
+print -r -- $line
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ("rqpy q resu", "rqpy q resubmit"),
+        ("rqpy q list hol", "rqpy q list holding"),
+        ("rqpy q submit --tag imp", "rqpy q submit --tag important"),
+        ("rqpy q list --verb", "rqpy q list --verbosity"),
+        ("rqpy q list -v deb", "rqpy q list -v debug"),
+    ],
+)
+def test_zsh_at_a_terminal(shell: Rqpy, queue: Queue, keys: str, line: str) -> None:
+    done = run(shell, "zsh -f", TYPED.replace("KEYS", keys))
+    assert f"typed: {line}" in done.stdout.splitlines(), done
+
+
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_the_scripts_are_printed(rqpy: Rqpy, name: str) -> None:
     assert "_RQPY_COMPLETE" in rqpy("completion", name, check=True).stdout

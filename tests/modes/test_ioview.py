@@ -40,6 +40,24 @@ def test_all_streams_of_a_job_in_one_window(rqpy: Rqpy, queue: Queue, editor: Pa
     assert done.stdout == (f"<{q}/stdin/1><{q}/stdout/1><{q}/stderr/1>\n<{q}/stdout/2><{q}/stderr/2>\n")
 
 
+def test_jobs_from_a_snapshot_and_their_streams_from_the_queue(
+    rqpy: Rqpy, queue: Queue, editor: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    editor.write_text(f'#!/bin/sh\nprintf "<%s>" "$@"; echo; cat {folder}/*/snapshot/queue.yml\n')
+    env = {"RQ_EDITOR": f"'{editor}'", "TMPDIR": str(folder)}
+    q = queue.path
+    done = rqpy("ioview", "--snapshot", "1", queue=q, env=env, check=True)
+    opened, *settings = done.stdout.splitlines()
+    assert opened == f"<{q}/stdin/1><{q}/stdout/1><{q}/stderr/1>"
+    assert "kind: snapshot" in settings, "it is there while they are looked at"
+    assert list(folder.iterdir()) == []
+    done = rqpy("io", "-s", "3", queue=q, env=env)
+    assert (done.returncode, done.stderr) == (1, f"rqpy: {q}: job 3 has no streams yet\n")
+    assert list(folder.iterdir()) == []
+
+
 def test_vim_is_the_default(rqpy: Rqpy, queue: Queue, tmp_path: Path) -> None:
     (tmp_path / "vim").write_text('#!/bin/sh\necho "$1 $2 $#"\n')
     (tmp_path / "vim").chmod(0o755)

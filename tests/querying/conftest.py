@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from rq_py import JobSpec, Queue
+from tests.ownnode import this_node
+
+__all__ = ["this_node"]
 
 #: What the tests' jobs are made into: jid and assignments.
 ROWS = {
@@ -15,13 +18,6 @@ ROWS = {
     2: "state = 'finished', started = '2004-06-29 22:51:09.500000Z', exit_status = 3, runner = 'node_2'",
     3: "state = 'dead', started = '2004-06-29 22:51:10.000000Z', reason = 'node_lost', runner = 'node_1'",
 }
-
-
-@pytest.fixture(autouse=True)
-def this_node(node: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """This process and its children are the test's own node."""
-    monkeypatch.setenv("RQ_NODE", node)
-    return node
 
 
 @pytest.fixture

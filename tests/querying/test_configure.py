@@ -46,6 +46,20 @@ def test_settings_are_changed(rqpy: Rqpy, queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("5m", 300), ("12h", 43_200), ("90d", 7_776_000), ("2w", 1_209_600), ("none", None)],
+)
+def test_a_retention_is_a_number_with_a_unit(
+    rqpy: Rqpy, queue: Queue, text: str, seconds: float | None
+) -> None:
+    assert queue.settings.retention_seconds is None
+    assert "retention" not in queue.dir.settings.read_text(), "an rqpy that does not know it reads the rest"
+    shown = rqpy("configure", f"retention={text}", queue=queue.path, check=True).stdout
+    assert yaml.safe_load(shown)["retention"] == text
+    assert Queue(queue.path).settings.retention_seconds == seconds
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["uuid=0123456789abcdef0123456789abcdef"], "uuid: is what the queue was made as"),
@@ -58,6 +72,10 @@ def test_settings_are_changed(rqpy: Rqpy, queue: Queue) -> None:
         (["lock_lease=0"], "lock_lease: 0"),
         (["lock_lease=soon"], "not a number"),
         (["login=always"], "none of once each never"),
+        *(
+            ([f"retention={text}"], f"retention: '{text}' is neither none nor a number of s m h d w")
+            for text in ("", "90", "0d", "-1d", "1y", "1.5h", "1d2h", "forever", "9999999d")
+        ),
         (["shell="], "shell"),
         (["shell=a\nb: c"], "shell"),
         (["shell"], "is no KEY=VALUE"),

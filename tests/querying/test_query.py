@@ -20,7 +20,6 @@ from tests.conftest import Rqpy
     [
         ("tag=important", [1, 2]),
         ("TAG=important", [1, 2]),
-        ("tag!=important", [4, 5]),  # a field that is not set meets no condition, as in SQL
         ("tag=", [3, 6]),
         ("tag!=", [1, 2, 4, 5]),
         ("priority=6 restartable=true", [1]),
@@ -35,7 +34,15 @@ from tests.conftest import Rqpy
         ("command=~%FOOBAR%", [3, 4]),
         ("command!~%foobar%", [1, 2, 5, 6]),
         ("jid=~%", [1, 2, 3, 4, 5, 6]),
-        ("exit_status!=0", [2]),
+        ("exit_status!=0", [2, 3]),
+        ("exit_status!=3", [1, 3]),
+        ("reason!=stopped", [1, 2, 3]),
+        ("reason!~node%", [1, 2]),
+        ("elapsed!=1 state=pending", []),
+        ("tag!=important", [3, 4, 5, 6]),
+        ("tag!~%t%", [3, 4, 6]),
+        ("runner!=node_2", [1, 3, 4, 5, 6]),
+        ("exit_status!=0 state!=dead", [2]),
         ("exit_status=0", [1]),
         ("state=dead", [3]),
         ("elapsed=0.5", []),
@@ -135,6 +142,12 @@ def test_every_field_of_a_listing_can_be_compared(queue: Queue) -> None:
         assert sorted(both) == [1, 2, 3, 4, 5, 6], field
 
 
+def test_the_jobs_that_failed_are_those_that_status_counts(queue: Queue) -> None:
+    queue.execute("UPDATE jobs SET exit_status = NULL, signal = 9 WHERE jid = 2")
+    assert [job.jid for job in queue.query("exit_status!=0")] == [2, 3]
+    assert queue.status()["exit_status"] == {"successes": 1, "failures": 2}
+
+
 def test_what_is_listed_is_what_is_queried(rqpy: Rqpy, queue: Queue) -> None:
     for job in yaml.safe_load(rqpy("list", queue=queue.path, check=True).stdout):
         for field in set(job) - {"env", "command", "submitted", "started"}:
@@ -154,6 +167,26 @@ def test_the_exit_status_says_whether_there_is_one(rqpy: Rqpy, queue: Queue) -> 
         assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
     done = rqpy("query", "tag is", queue=queue.path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("option", ["--snapshot", "-s"])
+def test_a_query_of_a_snapshot_reads_the_queue_once(
+    rqpy: Rqpy, queue: Queue, tmp_path: Path, option: str
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    env = {"TMPDIR": str(folder), "RQ_SQL_DEBUG": "1"}
+    condition = "state = 'finished' or tag = 'disk_filler'"
+    plain = rqpy("query", condition, queue=queue.path, env=env, check=True)
+    seen = rqpy("query", condition, option, queue=queue.path, env=env, check=True)
+    assert seen.stdout == plain.stdout
+    assert [job["jid"] for job in yaml.safe_load(seen.stdout)] == [1, 2, 4]
+    # One transaction copies the queue, the other one is of the copy.
+    assert (plain.stderr.count("sql: BEGIN"), seen.stderr.count("sql: BEGIN")) == (1, 2)
+    assert list(folder.iterdir()) == []
+    wrong = rqpy("query", "nonsense is", option, queue=queue.path, env={"TMPDIR": str(folder)})
+    assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
+    assert list(folder.iterdir()) == []
 
 
 def test_formats(rqpy: Rqpy, queue: Queue) -> None:

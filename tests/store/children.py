@@ -36,6 +36,32 @@ arguments = sys.argv[1:]
 say("ready")
 """
 
+#: For the beginning of a program that stops itself where its argument 1 says: before it renames what it has
+#: staged ("before adopt"), before its COMMIT, or after that and before the look at `frozen` ("after commit").
+STOPS_ITSELF = """
+from rq_py import staging
+from rq_py.store import transaction
+commit, check = transaction.Store._commit, transaction.check_acknowledged
+adopt = staging.Staging.adopt
+def stop(where):
+    if where == arguments[1]:
+        arguments[1] = "over"
+        say("stopping")
+        os.kill(os.getpid(), signal.SIGSTOP)
+def stop_and_commit(*values):
+    stop("before commit")
+    return commit(*values)
+def stop_and_check(*values):
+    stop("after commit")
+    return check(*values)
+def stop_and_adopt(*values):
+    stop("before adopt")
+    return adopt(*values)
+staging.Staging.adopt = stop_and_adopt
+transaction.Store._commit = stop_and_commit
+transaction.check_acknowledged = stop_and_check
+"""
+
 
 class Child:
     """One child program. Its stderr is kept for the message of a failed test."""

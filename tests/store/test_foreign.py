@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -144,3 +145,15 @@ def test_people_can_look_with_any_sqlite(queue: Queue) -> None:
     assert not Path(link.readlink()).is_absolute()
     with closing(sqlite3.connect(f"file:{link}?mode=ro", uri=True)) as shell:
         assert shell.execute("SELECT command FROM jobs").fetchall() == [("one",)]
+
+
+def test_a_journal_that_was_deleted_comes_back_with_the_queues_mode(queue_path: Path) -> None:
+    queue = Queue.create(queue_path, public=True)
+    journal = queue.path / "db.1" / "queue.db-journal"
+    journal.unlink()
+    before = os.umask(0o077)
+    try:
+        queue.recent(1)
+    finally:
+        os.umask(before)
+    assert journal.stat().st_mode & 0o777 == 0o644

@@ -13,7 +13,7 @@ from rq_py.errors import LockTimeout, OutcomeUnknown
 from rq_py.locking.mounts import Fence
 from rq_py.locking.owner import Owner
 from rq_py.locking.record import Phase, Record
-from tests.store.children import child
+from tests.store.children import STOPS_ITSELF, child
 from tests.store.database import commands, generations, insert, integrity
 
 _HOLDER = """
@@ -29,30 +29,10 @@ except RqError as error:
     say(type(error).__name__)
 """
 
-#: A submit that stops itself: before it renames what it staged, before its COMMIT, or after it and before
-#: the look at `frozen`.
-_SUBMITTER = """
-from rq_py.store import transaction
-commit, check = transaction.Store._commit, transaction._check_acknowledged
-def stop(where):
-    if where == arguments[1]:
-        arguments[1] = "over"
-        say("stopping")
-        os.kill(os.getpid(), signal.SIGSTOP)
-def stop_and_commit(*values):
-    stop("before commit")
-    return commit(*values)
-def stop_and_check(*values):
-    stop("after commit")
-    return check(*values)
-from rq_py import staging
-adopt = staging.Staging.adopt
-def stop_and_adopt(*values):
-    stop("before adopt")
-    return adopt(*values)
-staging.Staging.adopt = stop_and_adopt
-transaction.Store._commit = stop_and_commit
-transaction._check_acknowledged = stop_and_check
+#: A submit that stops itself where its argument 1 says.
+_SUBMITTER = (
+    STOPS_ITSELF
+    + """
 queue = Queue(arguments[0])
 try:
     job = queue.submit("late", stdin=b"input")
@@ -60,6 +40,7 @@ try:
 except RqError as error:
     say(type(error).__name__, error)
 """
+)
 
 
 def test_others_go_on_and_the_holder_finds_its_commit_refused(queue: Queue) -> None:

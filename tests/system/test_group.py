@@ -124,6 +124,17 @@ class User:
         )
 
 
+def assert_shared(path: Path) -> None:
+    """All that is in a queue, or in a copy of one, is the group's and nobody else's."""
+    for file in (path, *path.rglob("*")):
+        found = file.lstat()
+        assert found.st_gid == grp.getgrnam(GROUP).gr_gid, f"{file} is not the group's"
+        assert file.is_symlink() or found.st_mode & 0o007 == 0, f"{file} is open to others"
+        if not file.is_symlink():
+            wanted = 0o2070 if file.is_dir() else 0o060
+            assert found.st_mode & wanted == wanted, f"{file} cannot be used by the group"
+
+
 def test_two_users_submit_to_and_feed_one_queue(
     shared: Path, environment: dict[str, str], python: list[str]
 ) -> None:
@@ -147,10 +158,7 @@ def test_two_users_submit_to_and_feed_one_queue(
     feeder = ann.rqpy(path, "feed", "--until-empty")
     assert feeder.returncode == 0, feeder.stderr
     assert bob.rqpy(path, "stdout", "3").stdout == f"{ann.uid}\n"
-    for file in path.rglob("*"):
-        found = file.lstat()
-        assert found.st_gid == grp.getgrnam(GROUP).gr_gid, f"{file} is not the group's"
-        assert file.is_symlink() or found.st_mode & 0o007 == 0, f"{file} is open to others"
+    assert_shared(path)
 
     # Both can have a feeder on this node at the same time; a stranger can do nothing.
     feeders = [user.start(path, "feed") for user in (ann, bob)]
@@ -164,3 +172,59 @@ def test_two_users_submit_to_and_feed_one_queue(
     assert len(stranger.stderr.splitlines()) == 1
     assert str(path) in stranger.stderr
     wait_until(lambda: {job.state for job in Queue(path).jobs()} == {State.FINISHED})
+
+
+def test_copies_of_a_groups_queue_are_the_groups(
+    shared: Path, environment: dict[str, str], python: list[str]
+) -> None:
+    ann, bob, eve = (User(name, shared, environment, python) for name in (ANN, BOB, EVE))
+    data = shared / "data"
+    (data / "deep").mkdir(parents=True)
+    (data / "deep" / "file").write_text("deep\n")
+    for folder in (data, data / "deep"):
+        folder.chmod(0o755)
+    (data / "deep" / "file").chmod(0o644)
+    path = shared / "q"
+
+    def run(user: User, *words: str | Path) -> str:
+        done = user.rqpy(*words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+        return done.stdout
+
+    run(ann, path, "create", "--group", GROUP, "shell=sh", "login=never")
+    run(
+        ann,
+        path,
+        "submit",
+        "--stdin",
+        "/etc/hostname",
+        "--data",
+        data,
+        "--cwd",
+        "/",
+        "cat $RQ_DATA/deep/file",
+    )
+    run(bob, path, "submit", "--stdin", "/etc/hostname", "--cwd", "/", "echo $RQ_JID")
+    run(bob, path, "submit", "--stage", "--data", data, "--cwd", "/", "cat $RQ_DATA/deep/file")
+    run(bob, path, "feed", "--until-empty", "--verbosity", "fatal")
+
+    run(ann, path, "snapshot", shared / "snapshot")
+    run(bob, path, "backup", shared / "backup")
+    run(ann, path, "rotate", shared / "rotation")
+    for name, reader in (("snapshot", bob), ("backup", ann), ("rotation", bob)):
+        assert_shared(shared / name)
+        assert "jid: 2\n" in run(reader, shared / name, "list", "finished")
+        stranger = eve.rqpy(shared / name, "list")
+        assert (stranger.returncode, stranger.stdout, stranger.stderr.count("\n")) == (1, "", 1)
+    for name in ("backup", "rotation"):
+        for user in (ann, bob):
+            assert run(user, shared / name, "stdout", "1", "2") == "deep\n2\n"
+    assert_shared(path)
+
+    # A backup is a queue, of which each of them can run the rest, and either may make the snapshot anew.
+    run(ann, shared / "backup", "update", "3", "state=pending", "--quiet")
+    run(ann, shared / "backup", "feed", "--until-empty", "--verbosity", "fatal")
+    assert run(bob, shared / "backup", "stdout", "3") == "deep\n"
+    run(bob, shared / "backup", "delete", "1", "--quiet")
+    run(bob, path, "snapshot", shared / "snapshot")
+    assert run(ann, shared / "snapshot", "list", "--fields", "jid") == "---\n-\n  jid: 3\n"
