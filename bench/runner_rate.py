@@ -49,7 +49,7 @@ def runner_rate(client: RunnerClient, jobs: int) -> float:
                 Launch(shell.pid, key, restartable=False, script=SCRIPT)
                 for shell, key in zip(shells, keys, strict=True)
             ]
-            result = client.launch(orders)
+            result = client.launch(orders, SLOTS)
             if result.failed:
                 sys.exit(f"not launched: {result.failed}")
             launched += len(orders)

@@ -1,0 +1,1 @@
+"""What is measured: one file for each subject, each with one case or a few."""

@@ -1,0 +1,1 @@
+"""What rq_py is compared with: one file for each program, and rq_py itself."""
