@@ -34,14 +34,16 @@ def sweep(name: str, faults: Sequence[str], every: int, first: int, folder: Path
     """Sweep the operation ``name``, at each ``every``-th point from the ``first`` on."""
     place = Path(tempfile.mkdtemp(dir=folder))
     world = World(place, f"crash-{place.name}")
-    one = FeedSweep(world, VICTIMS[name]) if name in VICTIMS else Sweep(world, operation_named(name))
-    for fault in faults:
-        persistences = (False,) if fault in _ONCE else (False, True)
-        for persistent in persistences:
-            n = first
-            while one.at(FAULTS[fault], n, persistent=persistent):
-                n += every
-    shutil.rmtree(place)
+    try:
+        one = FeedSweep(world, VICTIMS[name]) if name in VICTIMS else Sweep(world, operation_named(name))
+        for fault in faults:
+            for persistent in (False,) if fault in _ONCE else (False, True):
+                n = first
+                while one.at(FAULTS[fault], n, persistent=persistent):
+                    n += every
+    finally:
+        world.end()
+        shutil.rmtree(place)
     return one.found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from tests.oracle import audit, submit
 from tests.oracle.checker import check
 from tests.oracle.evidence import collect
 from tests.oracle.scene import RQPY
-from tests.torture.processes import kill_all
 
 #: Where node-local state lies, one directory for each node and queue.
 _LOCAL = "/var/tmp/rqpy-"
@@ -46,7 +44,7 @@ class FeedSweep:
     def __init__(self, world: World, victim: str) -> None:
         self._world, self._victim = world, victim
         self.found = Found(f"feed: {victim}")
-        end_node(self._world.environment["RQ_NODE"])
+        self._world.end()
         world.make(with_jobs)
 
     def at(self, fault: Fault, n: int, *, persistent: bool = False) -> bool:
@@ -77,7 +75,7 @@ class FeedSweep:
                 f"{self.found.operation}: {how} {n} at {point.hit}: {type(error).__name__}: {error}"
             )
         finally:
-            end_node(self._world.environment["RQ_NODE"])
+            self._world.end()
         return True
 
     def _feed(self, point: Point) -> Result:
@@ -106,13 +104,6 @@ class FeedSweep:
             self.found.outcomes[f"{row.reason or row.state}{', again' if row.attempt > 1 else ''}"] += 1
         if left := sorted(path.name for path in (self._world.queue / "feeders").iterdir()):
             yield f"the lease is still there: {left}"
-
-
-def end_node(node: str) -> None:
-    """End what is left of the processes of ``node``, and remove its local state."""
-    kill_all(node)
-    for path in Path("/var/tmp").glob(f"rqpy-*/{node}-*"):
-        shutil.rmtree(path)
 
 
 def _is_runner(pid: int) -> bool:

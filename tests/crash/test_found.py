@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,14 @@ Judge = Callable[[Call], Deed]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> Iterator[World]:
     """A queue with jobs in all states but running."""
-    world = World(tmp_path, f"crash-{os.getpid()}")
-    world.make(filled)
-    return world
+    world = World(tmp_path, f"crash-found-{os.getpid()}")
+    try:
+        world.make(filled)
+        yield world
+    finally:
+        world.end()
 
 
 def _first(name: str, ending: str, deed: Deed) -> Judge:

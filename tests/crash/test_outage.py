@@ -14,7 +14,7 @@ import pytest
 from rq_py import Queue, State
 from tests.conftest import command_line
 from tests.crash.calls import Call
-from tests.crash.feeding import FEED, end_node, with_jobs
+from tests.crash.feeding import FEED, with_jobs
 from tests.crash.tracer import GO, Deed, Fail, is_possible
 from tests.crash.world import World
 from tests.feeder.conftest import Feed, Gate, becomes
@@ -114,7 +114,7 @@ def test_a_feeder_rides_out_a_server_that_is_gone(tmp_path: Path) -> None:
         result = world.traced((str(world.queue), *FEED), judge)
         dump = audit.dump(world.queue)
     finally:
-        end_node(world.environment["RQ_NODE"])
+        world.end()
     assert result.status == 0, result.stderr
     assert time.monotonic() > until[0]
     assert result.stderr.count("trying again") == 1, result.stderr

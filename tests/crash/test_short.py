@@ -55,10 +55,14 @@ def test_a_sampled_sweep_finds_nothing(
 def test_the_sweep_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what puts back the files of an edit that was killed, a job loses its data."""
     monkeypatch.setattr(asides, "put_back", lambda _connection, _directory: None)
-    sweep = Sweep(World(tmp_path, f"crash-{os.getpid()}"), operation_named("update stdin= data="))
-    points = sweep.points(KILL)
-    for n in range(points * 3 // 4, points * 3 // 4 + 3):
-        assert sweep.at(KILL, n)
+    world = World(tmp_path, f"crash-short-{os.getpid()}")
+    try:
+        sweep = Sweep(world, operation_named("update stdin= data="))
+        points = sweep.points(KILL)
+        for n in range(points * 3 // 4, points * 3 // 4 + 3):
+            assert sweep.at(KILL, n)
+    finally:
+        world.end()
     assert sweep.found.tried == {"kill": 3}
     assert sweep.found.outcomes == {"neither": 3}
     assert len(sweep.found.violations) == 3

@@ -18,6 +18,7 @@ from types import FrameType
 import rq_py
 from tests.crash.calls import Call
 from tests.crash.tracer import Deed, Trace
+from tests.torture.processes import kill_all
 
 #: Seconds that one command may take, however busy the machine is; more is a hang.
 PATIENCE = 60
@@ -77,6 +78,13 @@ class World:
         """Put the folder back as it was kept."""
         shutil.rmtree(self.folder)
         shutil.copytree(self._kept, self.folder, symlinks=True)
+
+    def end(self) -> None:
+        """End what is left of our node's processes, and remove its local state."""
+        node = self.environment["RQ_NODE"]
+        kill_all(node)
+        for path in Path("/var/tmp").glob(f"rqpy-*/{node}-*"):
+            shutil.rmtree(path)
 
     def rqpy(self, words: Sequence[str], stdin: str = "") -> Result:
         """Run ``rqpy`` without any fault. Raises Hangs."""

@@ -49,6 +49,7 @@ typedef Generation {
     byte saved_b;
     byte lock;          /* db.N/lock: process + 1, or 0 */
     byte writing;       /* the record in it: process + 1 while it says "writing", or 0 */
+    bool rolling_back;  /* the record says so: who left it may still write the journal's header */
     byte database_lock; /* SQLite's own */
     byte journal_lock;
 }
@@ -86,7 +87,9 @@ inline close_database() {
     lost_database[p] = false; lost_journal[p] = false
 }
 inline clear_record() {         /* queuelock.py close: in place, whoever's it is by now */
-    G.writing = ((named && !REFUSED(lost_lock[p])) -> 0 : G.writing); named = false
+    G.writing = ((named && !REFUSED(lost_lock[p])) -> 0 : G.writing);
+    G.rolling_back = ((named && !REFUSED(lost_lock[p])) -> false : G.rolling_back);
+    named = false
 }
 inline unlock() {
     G.lock = (G.lock == ME -> 0 : G.lock); lost_lock[p] = false
@@ -124,6 +127,9 @@ find:   /* generation.py current: the first that is not frozen; where there is n
 #if !defined(FENCES) && !defined(NO_RECORD_CHECK)
         :: d_step { !G.frozen && G.writing != 0 && n + 1 < GENERATIONS -> unlock() }; goto make
         :: !G.frozen && G.writing == 0
+#elif defined(NAME_THE_ROLL_BACK)
+        :: d_step { !G.frozen && G.rolling_back && n + 1 < GENERATIONS -> unlock() }; goto make
+        :: !G.frozen && !G.rolling_back
 #elif defined(ROLL_BACK_IN_A_COPY)
         :: d_step { !G.frozen && G.hot && n + 1 < GENERATIONS -> unlock() }; goto make
         :: !G.frozen && !G.hot
@@ -132,7 +138,7 @@ find:   /* generation.py current: the first that is not frozen; where there is n
 #endif
         fi;
         if
-        :: d_step { !REFUSED(lost_lock[p]) -> G.writing = ME; named = true }
+        :: d_step { !REFUSED(lost_lock[p]) -> G.writing = ME; named = true; G.rolling_back = G.hot }
         :: d_step { REFUSED(lost_lock[p]) -> give_up() }; goto failed
         fi;
 
@@ -163,7 +169,11 @@ begin:  if
             :: d_step { !REFUSED(lost_database[p]) -> G.page_b = G.saved_b }
             :: d_step { REFUSED(lost_database[p]) -> give_up() }; goto failed
             fi;
-            G.hot = false       /* nothing has locked the journal yet: this write is not fenced */
+            G.hot = false;      /* nothing has locked the journal yet: this write is not fenced */
+            if
+            :: d_step { !REFUSED(lost_lock[p]) -> G.rolling_back = false }
+            :: d_step { REFUSED(lost_lock[p]) -> give_up() }; goto failed
+            fi
 #endif
         fi;
         /* It reads, and what was read stays in the caches of SQLite and of this client. */

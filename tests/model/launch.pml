@@ -59,7 +59,7 @@ bool killed[NODES];     /* the feeder has just been killed */
 bool feeds[NODES];      /* a feeder process is there */
 bool runs[NODES];       /* a runner process is there */
 bool connected[NODES];  /* that feeder with that runner */
-byte order[NODES];      /* a launch that was sent and not yet read */
+byte order[NODES];      /* a launch that was sent, and is not yet read, or waits for a free slot (runner/orders.py) */
 byte launching[NODES];  /* the runner is between "going" and the word */
 byte unwritten[NODES];  /* only with GO_BEFORE_JOURNAL: between the word and "going" */
 byte answer[NODES];
@@ -250,7 +250,8 @@ typedef Memory {                /* what dies with the feeder */
     byte journal;
     mtype row_state;            /* of the reconciliation's first transaction */
     byte row_attempt;
-    byte claim;
+    byte claim;                 /* made by the transaction at hand */
+    byte waits;                 /* given to the runner, which has not said what became of it */
     bool in_doubt;
     bool renewed;               /* has a lease */
     bool sulks;                 /* refused: no further claim before a renewal (slots.py launching) */
@@ -260,7 +261,7 @@ Memory memory[NODES];
 
 inline forget_all(n) {
     for (EACH(i)) { M.runs_here[i] = false; M.ended[i] = false; M.orphans[i] = false }
-    M.journal = 0; M.row_state = 0; M.row_attempt = 0; M.claim = 0;
+    M.journal = 0; M.row_state = 0; M.row_attempt = 0; M.claim = 0; M.waits = 0;
     M.in_doubt = false; M.renewed = false; M.sulks = false; i = 0
 }
 
@@ -288,7 +289,7 @@ inline transaction(n) {
     :: true ->
         tx_finish_ended(n);
         if
-        :: MAY_CLAIM && !M.sulks -> tx_claim(n, M.journal); M.claim = attempt
+        :: MAY_CLAIM && !M.sulks && M.waits == 0 -> tx_claim(n, M.journal); M.claim = attempt
         :: else
         fi;
         if
@@ -315,6 +316,12 @@ inline forget_ended(n) {
 inline tell_renewal(n) {
 #ifndef RENEWAL_BEFORE_SWITCH
     dead_mans_switch(n);        /* requests.py _renewed: what is overdue ends, whatever has come since */
+#endif
+#ifndef ORDERS_OUTLIVE_THE_LEASE
+    if          /* and what waits is refused, or a free slot would launch it when others may have it */
+    :: overdue(n) && restartable && order[n] != 0 -> order[n] = 0; answer[n] = REFUSED
+    :: else
+    fi;
 #endif
     told[n] = true; known[n] = lease[n];
 #ifdef CLOCK_STANDS_STILL
@@ -350,7 +357,7 @@ attach: /*
                 :: else
                 fi
             }
-            M.journal = journal[n]; M.claim = 0; M.in_doubt = false; i = 0
+            M.journal = journal[n]; M.claim = 0; M.waits = 0; M.in_doubt = false; i = 0
         }
         fi;
         /* Its first transaction reads; leftovers.py, outside of any, ends what is to be buried. */
@@ -438,7 +445,7 @@ end_loop:
         :: !connected[n] -> goto attach
 
         /* one tick: finish what ended, claim, commit, launch, confirm */
-        :: atomic { connected[n] && !cut[n] && (HAS_EXITS(n) || (MAY_CLAIM && !M.sulks)) ->
+        :: atomic { connected[n] && !cut[n] && (HAS_EXITS(n) || (MAY_CLAIM && !M.sulks && M.waits == 0)) ->
                 for (EACH(i)) { M.ended[i] = M.ended[i] || EXIT_AT(n, i) }
                 i = 0;
 #if defined(LAUNCH_BEFORE_COMMIT) || defined(FORGET_BEFORE_RECORDED)
@@ -490,24 +497,18 @@ end_loop:
                         tx_finish_ended(n);
                         M.in_doubt = false;
                         M.claim = ((RUNS_AT(n) && journal_in_token == M.journal && !going[attempt] &&
-                            !exited[attempt] && !mine[attempt]) -> attempt : 0)
+                            !exited[attempt] && !mine[attempt] && attempt != M.waits) -> attempt : 0)
                     }
                 :: !connected[n] -> goto attach
                 fi
             :: else
             fi;
+            /* What is claimed is ordered, and the runner launches it when it likes: that may be ahead of a slot. */
             if
             :: M.claim == 0
             :: M.claim != 0 ->
                 if
-                :: d_step { connected[n] -> order[n] = M.claim }
-                :: !connected[n] -> goto attach
-                fi;
-                if
-                :: d_step { answer[n] == LAUNCHED -> answer[n] = 0; M.claim = 0 }
-                :: d_step { answer[n] == REFUSED && !cut[n] ->
-                        answer[n] = 0; tx_release(M.claim); M.claim = 0; M.sulks = true
-                    }
+                :: d_step { connected[n] -> order[n] = M.claim; answer[n] = 0; M.waits = M.claim; M.claim = 0 }
                 :: !connected[n] -> goto attach
                 fi
             fi;
@@ -516,6 +517,12 @@ end_loop:
             :: d_step { connected[n] -> forget_ended(n) }
             :: !connected[n] -> goto attach
             fi
+
+        /* slots.py collect: what became of an order; what was refused is released by the next transaction */
+        :: d_step { connected[n] && M.waits != 0 && answer[n] == LAUNCHED -> answer[n] = 0; M.waits = 0 }
+        :: d_step { connected[n] && M.waits != 0 && answer[n] == REFUSED && !cut[n] ->
+                answer[n] = 0; tx_release(M.waits); M.waits = 0; M.sulks = true
+            }
 
         /* leases.py keep: renew, then tell the runner */
         :: d_step { connected[n] && !cut[n] && (lease[n] > 0 || known[n] > 0 || M.sulks) -> lease[n] = 0 };

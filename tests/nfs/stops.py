@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 #: Of a transaction, in their order. What is written is in this node's page cache then, and not yet sent.
-WRITING = ("commit", "header", "page:1", "page:3", "zeroed", "committed")
+WRITING = ("begun", "commit", "header", "page:1", "page:3", "zeroed", "committed")
 #: Of a process that makes a generation, in their order.
 MAKING = (
     "making", "frozen", "drafted", "half-copied", "copied", "compared", "opened", "checked", "published",
@@ -152,6 +152,7 @@ def watch_steps(stop: Stop) -> None:
     """The moments between the steps of our own program."""
     from rq_py.store import generation, successor, transaction
 
+    stop.before("begun", transaction, "JournalLock")
     stop.before("commit", transaction.Store, "_commit")
     stop.after("committed", transaction.Store, "_commit")
     stop.before("making", successor, "_freeze")

@@ -79,7 +79,10 @@ class Agent:
         for waiting in list(self._answers.values()):
             waiting.put({"error": "the machine was switched off"})
         with suppress(OSError):
-            self._listener.close()
+            self._listener.shutdown(
+                socket.SHUT_RDWR
+            )  # wakes the accept() of our thread, which close() does not
+        self._listener.close()
         if self._connection is not None:
             with suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RDWR)
@@ -124,10 +127,17 @@ class Qmp:
             connection, _ = self._listener.accept()
         except TimeoutError:
             raise ChannelError(f"QEMU did not start within {timeout} s") from None
-        connection.settimeout(timeout)
-        self._lines = connection.makefile("rwb", buffering=0)
+        with connection:  # the file keeps it open
+            connection.settimeout(timeout)
+            self._lines = connection.makefile("rwb", buffering=0)
         self._lines.readline()
         self("qmp_capabilities")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._listener.close()
+        if self._lines is not None:
+            self._lines.close()
 
     def __call__(self, command: str, **arguments: object) -> Answer:
         """Run one command; events in between are skipped."""

@@ -150,9 +150,11 @@ class Lab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception):  # what was written down shows why
-            self._rescue()
-        self.close()
+        try:
+            if isinstance(error, Exception):  # what was written down shows why
+                self._rescue()
+        finally:
+            self.close()
 
     def fetch(self) -> None:
         """Copy what every node wrote down, and the queue as it is on the server's disk, into ``folder``.

@@ -20,10 +20,9 @@ def fetch(node: Node, folder: str, into: Path) -> None:
         raise CommandFailed(f"{node.name}: cannot read {folder}: {done.err.strip()}")
     into.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(node.read(archive))) as tar:
-        members = [member for member in tar if member.isfile() or member.isdir()]
-        tar.extractall(into, [_accessible(member) for member in members], filter="data")
-
-
-def _accessible(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Readable and removable, whatever it was."""
-    return member.replace(mode=0o755 if member.isdir() else 0o644)
+        for member in tar:
+            path = into / member.name
+            if member.isdir():
+                path.mkdir(exist_ok=True)
+            elif member.isfile() and (content := tar.extractfile(member)):
+                path.write_bytes(content.read())

@@ -139,6 +139,8 @@ class Machine:
         self._process.wait()
         self._process = None
         self.boots[-1].agent.close()
+        if self._qmp is not None:
+            self._qmp.close()
 
     def pause(self) -> None:
         """Stop the processors; the guest's clocks stand still too."""

@@ -24,7 +24,10 @@ def scenario(lab: Lab, commits: int = 1, controls: int = 1, rollback: int = 1) -
     if rollback:
         found = cut_in_rollback(ControlQueue(lab, "rollback"))
         lab.diary.note(f"cut in the roll-back: {found or 'nothing is broken'}")
+        late = cut_off_writer(ControlQueue(lab, "begun"), "begun")
+        lab.diary.note(f"cut before the lock on the journal: {late or 'nothing is broken'}")
         assert not found, found
+        assert not late, late
     if controls and lab.plan.nfs != "3":  # nothing fences there: the protection is the generation
         seen = [cut_off_writer(ControlQueue(lab, f"unlocked{n}", "no-journal-lock"), name)
                 for n, name in enumerate(("commit", "header"))]  # fmt: skip

@@ -19,7 +19,6 @@ LYING = {
 }
 #: Where the export is mounted once more.
 LIE = "/lab/lie"
-#: As root, whom feeders refuse where others can write.
 FEED = ("feed", "--until-empty")
 
 
