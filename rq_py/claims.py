@@ -40,7 +40,6 @@ class Outcome(NamedTuple):
     max_rss: int
     reason: str | None = None
     pid: int | None = None  # None: as it was when it was claimed
-    started: str | None = None  # None: when it was claimed
 
 
 #: Highest priority first, oldest first within one. Two short range scans of the index jobs_ready:
@@ -73,12 +72,12 @@ _CLAIMED = f"""
 _GUARD = "jid = :jid AND state = 'running' AND attempt = :attempt AND token = :token"
 
 _BEGIN = f"""
-    UPDATE jobs SET pid = :pid, started = :started
+    UPDATE jobs SET pid = :pid
     WHERE {_GUARD}
 """  # noqa: S608
 
 _FINISH = """
-    UPDATE jobs SET state = 'finished', pid = coalesce(:pid, pid), started = coalesce(:started, started),
+    UPDATE jobs SET state = 'finished', pid = coalesce(:pid, pid),
         finished = :finished, elapsed = :elapsed,
         exit_status = :exit_status, signal = :signal, reason = :reason,
         user_cpu = :user_cpu, system_cpu = :system_cpu, max_rss = :max_rss
@@ -115,15 +114,14 @@ def claim(
         return []
     jobs = list(jobs_of(tx.execute(_CLAIMED, {"feeder": feeder, "token": token})))
     for index, (job, pid) in enumerate(zip(jobs, pids, strict=False)):
-        tx.execute(_BEGIN, {**_guard(job.jid, job.attempt, token), "pid": pid, "started": now})
+        tx.execute(_BEGIN, {**_guard(job.jid, job.attempt, token), "pid": pid})
         jobs[index] = job._replace(pid=pid)
     return jobs
 
 
-def begin(tx: Transaction, jid: int, attempt: int, token: str, *, pid: int, started: str) -> bool:
-    """Record when, and as which pid, a job that was claimed ahead was launched; False if it runs no more."""
-    values = {**_guard(jid, attempt, token), "pid": pid, "started": started}
-    return tx.execute(_BEGIN, values).rowcount == 1
+def begin(tx: Transaction, jid: int, attempt: int, token: str, *, pid: int) -> bool:
+    """Record as which pid a job that was claimed ahead was launched; False if it runs no more."""
+    return tx.execute(_BEGIN, {**_guard(jid, attempt, token), "pid": pid}).rowcount == 1
 
 
 def _guard(jid: int, attempt: int, token: str) -> dict[str, object]:

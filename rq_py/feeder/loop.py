@@ -104,8 +104,7 @@ class Feeder:
             for key in refused:
                 claims.release(tx, key.jid, key.attempt, key.token)
             for key, known in begun.items():
-                at = clock.utc_text(known.at)
-                claims.begin(tx, key.jid, key.attempt, key.token, pid=known.pid, started=at)
+                claims.begin(tx, key.jid, key.attempt, key.token, pid=known.pid)
             jobs = self._claim(tx, shells, ahead)
             mine = claims.running_of(tx, self._session.feeder) if looks_around else []
             others = claims.feeders_with_running(tx) if looks_around else []

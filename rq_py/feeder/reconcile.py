@@ -65,7 +65,6 @@ def outcome_of(ended: Exit) -> Outcome:
         pid=ended.pid,
         exit_status=ended.exit_status,
         signal=ended.signal,
-        started=None if ended.at is None else clock.utc_text(ended.at),
         finished=clock.utc_text(ended.finished),
         elapsed=ended.elapsed,
         user_cpu=ended.user_cpu,

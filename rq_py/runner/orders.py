@@ -54,7 +54,7 @@ class Orders:
         """
         self._slots = slots
         named = [order for order in orders if order.pid is not None]
-        launched, refused = self._launch(named)
+        launched, refused = self._launch(named, have_waited=False)
         for order in orders:
             if order.pid is None:
                 if len(self._waiting) >= MAX_ORDERS:
@@ -72,7 +72,7 @@ class Orders:
         while self._waiting and self._shells.going_count < self._slots:
             free = self._slots - self._shells.going_count
             orders = [self._waiting.pop(key) for key in list(self._waiting)[:free]]
-            launched, refused = self._launch(orders)
+            launched, refused = self._launch(orders, have_waited=True)
             self.begun.update((key, self._shells.job(key)) for key in launched)
             self.refusals += refused
 
@@ -93,11 +93,14 @@ class Orders:
         self.begun.clear()
         self.refusals.clear()
 
-    def _launch(self, orders: Sequence[Order]) -> tuple[list[Key], list[Refusal]]:
-        """Launch ``orders`` now, but nothing restartable on a node whose lease is in doubt."""
+    def _launch(self, orders: Sequence[Order], *, have_waited: bool) -> tuple[list[Key], list[Refusal]]:
+        """Launch ``orders`` now; where the lease is in doubt, none that is restartable or has waited.
+
+        What has waited may have been given up by others since, and be run again by its owner.
+        """
         overdue = self._deadman.overdue(boottime())
-        allowed = [order for order in orders if not (overdue and order.restartable)]
-        refused = [(order.key, _OVERDUE) for order in orders if overdue and order.restartable]
+        allowed = [order for order in orders if not (overdue and (have_waited or order.restartable))]
+        refused = [(order.key, _OVERDUE) for order in orders if order not in allowed]
         launched = []
         for order, error in zip(allowed, self._shells.launch(allowed), strict=True):
             if error is None:

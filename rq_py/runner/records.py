@@ -40,9 +40,8 @@ class Running:
 class Exit:
     """How a job ended: ``exit_status`` or ``signal`` is set, the other one None.
 
-    ``at``, the launch, and ``finished`` are in epoch seconds, ``elapsed`` in seconds from the launch,
-    ``user_cpu`` and ``system_cpu`` in seconds (the shell and the children that it waited for), ``max_rss``
-    in bytes: getrusage(2).
+    ``finished`` is in epoch seconds, ``elapsed`` in seconds from the launch, ``user_cpu`` and ``system_cpu``
+    in seconds (the shell and the children that it waited for), ``max_rss`` in bytes: getrusage(2).
     ``reason`` is what a shell that ended with 126 had to say before the job's stderr was opened.
     """
 
@@ -56,7 +55,6 @@ class Exit:
     system_cpu: float
     max_rss: int
     reason: str | None
-    at: float | None = None  # None: an older rqpy's journal does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,6 @@ def read_exit(item: Mapping[str, object]) -> Exit:
         system_cpu=protocol.take_seconds(item, "system_cpu"),
         max_rss=protocol.take_int(item, "max_rss"),
         reason=None if item.get("reason") is None else protocol.take_text(item, "reason"),
-        at=None if item.get("at") is None else protocol.take_seconds(item, "at"),
     )
 
 

@@ -308,7 +308,6 @@ class Shells:
             "pid": shell.pid,
             "exit_status": code,
             "signal": os.WTERMSIG(status) if code is None else None,
-            "at": shell.job["at"],
             "finished": time.time(),
             "elapsed": round(boottime() - shell.started, 6),
             "user_cpu": round(usage.ru_utime, 6),

@@ -74,9 +74,9 @@ def test_jobs_that_are_claimed_ahead_have_no_pid_until_they_are_launched(queue: 
     ]
     third = jobs[2]
     with queue.store.write() as tx:
-        assert not begin(tx, 3, third.attempt, "another", pid=73, started="later")
-        assert begin(tx, 3, third.attempt, third.token, pid=73, started="later")
-    assert (queue.job(3).pid, queue.job(3).started) == (73, "later")
+        assert not begin(tx, 3, third.attempt, "another", pid=73)
+        assert begin(tx, 3, third.attempt, third.token, pid=73)
+    assert queue.job(3).pid == 73
 
 
 def test_many_ends_are_recorded_at_once_and_each_gets_its_verdict(queue: Queue) -> None:
