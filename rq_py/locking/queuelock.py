@@ -66,7 +66,7 @@ class HeldLock:
             self._record = self._record.refreshed(phase)
             self._is_named = True
             # A reader needs no fence, so its record may wait for the unlock to be sent.
-            self._record.write(self._descriptor, durable=self._durable and phase is Phase.WRITING)
+            self._record.write(self._descriptor, durable=self._durable and phase is not Phase.READING)
 
     def beat(self) -> None:
         """Refresh the record if it is a second old: a holder that takes long must look alive."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rq_py.formats import flat
+from rq_py.locking.mounts import Fence
 from rq_py.locking.owner import Owner
 
 #: Bytes of a record on disk, one block: it is written in place and never changes its size.
@@ -18,8 +19,17 @@ class Phase(StrEnum):
 
     READING = "reading"
     WRITING = "writing"
+    ROLLING_BACK = "rolling-back"  # a dead writer's work: SQLite writes the journal, which is not locked yet
     FREE = "free"  # let go in order
     FEEDING = "feeding"  # a feeder's lease on its node
+
+
+#: What a holder did whose late writes nobody keeps out of the database, by who fences.
+_UNFENCED = {
+    Fence.KERNEL: frozenset[Phase](),
+    Fence.SERVER: frozenset({Phase.ROLLING_BACK}),
+    Fence.NOBODY: frozenset({Phase.ROLLING_BACK, Phase.WRITING}),
+}
 
 
 class Record(NamedTuple):
@@ -32,6 +42,10 @@ class Record(NamedTuple):
     phase: Phase
     token: str
     beat: int = 0
+
+    def may_still_write(self, fence: Fence) -> bool:
+        """Whether who left this record, and has the lock no more, may have writes on their way unrefused."""
+        return self.phase in _UNFENCED[fence] and not self.owner.is_provably_dead()
 
     def refreshed(self, phase: Phase | None = None) -> Record:
         """The next record of the same holding."""

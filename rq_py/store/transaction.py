@@ -250,12 +250,7 @@ class Store:
             if is_frozen(generation):
                 raise Superseded
             before = lock.read_record()
-            if (
-                self._fence is Fence.NOBODY
-                and before is not None
-                and before.phase is Phase.WRITING
-                and not before.owner.is_provably_dead()
-            ):
+            if before is not None and before.may_still_write(self._fence):
                 raise HolderStuck
             is_hot = journal.revalidate(generation, may_write=self.may_write, mode=self.settings.file_mode)
             if is_hot and not self.may_write:
@@ -264,15 +259,19 @@ class Store:
                     "try again when a feeder runs, or ask the queue's owner"
                 )
             # Opening a hot journal rolls it back, and what lies aside is put back: even a reader writes then.
-            is_tidy = before is not None and before.phase is not Phase.WRITING
+            is_tidy = before is not None and before.phase not in {Phase.WRITING, Phase.ROLLING_BACK}
             lock.is_tidy = is_tidy or self._fence is Fence.NOBODY  # else it would cost a generation there
-            lock.write_record(Phase.WRITING if writing or is_hot or not is_tidy else Phase.READING)
+            phase = Phase.WRITING if writing or not is_tidy else Phase.READING
+            lock.write_record(Phase.ROLLING_BACK if is_hot else phase)
         with storage_errors(generation.database):
             connection = connect(generation.database, may_write=self.may_write)
             try:
                 show_statements(connection, self.notify)
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 check_version(connection, self.directory.path, may_be_old=may_be_old)
+                if is_hot:
+                    with file_errors(generation.lock):
+                        lock.write_record(phase)
                 if self.may_write and not is_tidy:
                     with lock.beating(), file_errors(self.directory.path):
                         asides.put_back(connection, self.directory)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from rq_py.errors import LockTimeout, OutcomeUnknown
 from rq_py.locking.mounts import Fence
 from rq_py.locking.owner import Owner
 from rq_py.locking.record import Phase, Record
+from tests.nfs import stops
 from tests.store.children import STOPS_ITSELF, child
 from tests.store.database import commands, generations, insert, integrity
 
@@ -171,6 +174,9 @@ say("end")
         (Phase.WRITING, Fence.NOBODY, ["db.1", "db.2"]),
         (Phase.WRITING, Fence.SERVER, ["db.1"]),
         (Phase.WRITING, Fence.KERNEL, ["db.1"]),
+        (Phase.ROLLING_BACK, Fence.NOBODY, ["db.1", "db.2"]),
+        (Phase.ROLLING_BACK, Fence.SERVER, ["db.1", "db.2"]),
+        (Phase.ROLLING_BACK, Fence.KERNEL, ["db.1"]),
         (Phase.READING, Fence.NOBODY, ["db.1"]),
         (Phase.FREE, Fence.NOBODY, ["db.1"]),
     ],
@@ -184,6 +190,26 @@ def test_a_writer_that_vanished_where_nobody_fences_it(
     queue.store._fence = fence
     assert commands(queue) == ["one"]
     assert generations(queue) == expected
+
+
+def test_who_vanished_while_it_rolled_back_needs_a_new_generation_on_nfs(
+    queue: Queue, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its late write of the journal's header would take the roll-back from the next writer that is killed."""
+    queue.submit("one")
+    mark = tmp_path / "mark"
+    for moment, words in (("page:3", ("submit", "half")), ("zeroed", ("list",))):
+        mark.write_bytes(b"")
+        command = [sys.executable, stops.__file__, "kill", moment, str(mark), str(queue.path), *words]
+        assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    record = read_record(queue)
+    assert record is not None
+    assert record.phase is Phase.ROLLING_BACK
+    elsewhere = Owner("elsewhere", 0, 4711, 1, "00000000-0000-0000-0000-000000000000")
+    (queue.path / "db.1" / "lock").write_bytes(record._replace(owner=elsewhere).encode())
+    queue.store._fence = Fence.SERVER
+    assert commands(queue) == ["one"]
+    assert generations(queue) == ["db.1", "db.2"]
 
 
 def test_a_killed_writer_of_this_boot_needs_no_new_generation(queue: Queue) -> None:
