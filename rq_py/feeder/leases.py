@@ -38,6 +38,8 @@ class Leases:
         self._look = Round(min(LOOK_EVERY, self._seconds / RENEWALS))
         self._renewed_at: float | None = None
         self._failing = False
+        #: Others took this node for lost: what the database says of its jobs has changed.
+        self.was_buried = False
 
     @property
     def at(self) -> float:
@@ -56,8 +58,9 @@ class Leases:
     def keep(self, runner: RunnerClient | None) -> None:
         """Renew and look around where it is time, also while there is no ``runner`` to be told.
 
-        A feeder without a runner goes on holding its node: what a killed runner left is still to be ended
-        here before anybody else may run it. Raises RunnerGone; trouble with the storage is logged.
+        Where the renewal finds that others have buried this node meanwhile, ``was_buried`` says so. A feeder
+        without a runner goes on holding its node: what a killed runner left is still to be ended here before
+        anybody else may run it. Raises RunnerGone; trouble with the storage is logged.
         """
         if self._renewal.due:
             self._renew_or_complain(runner)
@@ -77,7 +80,10 @@ class Leases:
     def _renew(self) -> None:
         # From before the renewal: whatever freezes this process in between must not lengthen it.
         at = boottime()
-        self._own.renew()
+        was_there = self._own.renew()
+        if not was_there and self._renewed_at is not None:
+            LOG.warning("this node was taken for lost, and its jobs were buried")
+            self.was_buried = True
         self._renewed_at = at
         self._renewal.done()
 

@@ -18,15 +18,20 @@ class NodeLease:
         self._mode = mode
         self._record = Record(owner, Phase.FEEDING, os.urandom(8).hex())
 
-    def renew(self) -> None:
-        """Change the record in place and wait until the server has it.
+    def renew(self) -> bool:
+        """Change the record in place and wait until the server has it; False if it had to be made.
 
         Only a renewal that returned counts. Raises StorageError.
         """
         self._record = self._record.refreshed()
+        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(self.path, flags, self._mode)
+            was_there = True
+            try:
+                descriptor = os.open(self.path, flags)
+            except FileNotFoundError:
+                was_there = False
+                descriptor = os.open(self.path, flags | os.O_CREAT, self._mode)
             try:
                 if os.fstat(descriptor).st_size == 0:
                     os.fchmod(descriptor, self._mode)
@@ -35,6 +40,7 @@ class NodeLease:
                 os.close(descriptor)
         except OSError as error:
             raise StorageError(f"{self.path}: the lease cannot be renewed: {error.strerror}") from error
+        return was_there
 
     def remove(self) -> None:
         """Give the lease up: nobody needs to watch this feeder any more. Raises StorageError."""

@@ -2,7 +2,8 @@
 
 Others may start those jobs again once the node's lease has run out, so they must be gone before that: at
 half of the lease they get SIGTERM, five seconds later, or at the lease's end if that is sooner, SIGKILL.
-On a machine that was frozen past the lease's end they get both the moment it wakes up.
+On a machine that was frozen past the lease's end they get both the moment it wakes up, also where its clocks
+stood still with it (see standstill.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from rq_py.runner.processes import Process, Tree, signal_trees
+from rq_py.runner.standstill import StandStill
 
 #: Seconds between SIGTERM and SIGKILL, and between one SIGKILL and the next while something is left.
 GRACE_SECONDS = 5.0
@@ -24,8 +26,11 @@ LOOK_SECONDS = 0.5
 class DeadMan:
     """Keeps the time of the last renewal, by CLOCK_BOOTTIME, and the trees that were told to end."""
 
-    def __init__(self, log: Callable[[str], None]) -> None:
+    def __init__(self, log: Callable[[str], None], stand_still: StandStill) -> None:
         self._log = log
+        self._stand_still = stand_still
+        self._looked_at = -math.inf
+        self._woke_at = -math.inf
         self._lease = math.inf
         self._renewed = 0.0
         self._told: set[Process] = set()
@@ -39,14 +44,26 @@ class DeadMan:
     def renew(self, lease: float, at: float, now: float) -> None:
         """Take note that the lease of ``lease`` seconds was renewed at ``at``, which is in the past.
 
-        Out of order, the later one counts.
+        Out of order, the later one counts. None from before a stand-still counts that is heard after it.
         """
+        if at < self._woke_at:
+            return
         self._renewed = max(self._renewed, min(at, now))
         self._lease = lease
 
     def overdue(self, now: float) -> bool:
         """Tell whether half of the lease has passed since the last renewal; never before the first one."""
+        if now >= self._looked_at + LOOK_SECONDS:
+            self._looked_at = now
+            self._age(self._stand_still.look(now), now)
         return now >= self._renewed + self._lease / 2
+
+    def _age(self, seconds: float, now: float) -> None:
+        """The machine stood still for so long: the last renewal is older than its clocks say."""
+        if seconds:
+            self._log(f"this machine stood still for {seconds:.0f} s, and its clocks with it")
+            self._renewed -= seconds
+            self._woke_at = now
 
     def next_deadline(self, now: float, *, any_restartable: bool) -> float:
         """Return the ``boottime()`` at which ``tick`` has to be called next, or infinity."""

@@ -20,6 +20,7 @@ from rq_py.runner.orders import Orders
 from rq_py.runner.protocol import take_key
 from rq_py.runner.requests import Requests, wire_key
 from rq_py.runner.shells import Shells
+from rq_py.runner.standstill import StandStill
 
 #: Seconds without feeder and without job after which the runner ends; its journal keeps the exits.
 IDLE_SECONDS = 2.0
@@ -37,7 +38,7 @@ class Server:
         self._log = log
         self._listener = listener
         self._shells = Shells(journal, log)
-        self._deadman = DeadMan(log)
+        self._deadman = DeadMan(log, StandStill())
         self._orders = Orders(self._shells, self._deadman)
         self._requests = Requests(journal, self._shells, self._orders, self._deadman)
         self._gathering_until = math.inf

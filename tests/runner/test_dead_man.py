@@ -8,6 +8,7 @@ import time
 from rq_py.runner import deadman
 from rq_py.runner.deadman import DeadMan
 from rq_py.runner.identity import boottime
+from rq_py.runner.standstill import StandStill
 from tests.runner.conftest import RunnerUnderTest
 from tests.waiting import wait_until
 
@@ -58,7 +59,7 @@ def test_a_renewal_counts_from_its_own_time_and_never_backwards(runner: RunnerUn
     runner.feeder.renewed(600)
     runner.feeder.renewed(600, at=boottime() - 1000)
     assert [job.key for job in runner.feeder.running()] == [key]
-    switch = DeadMan(lambda _text: None)
+    switch = DeadMan(lambda _text: None, StandStill())
     switch.renew(10, at=100.0, now=200.0)
     assert switch.overdue(200.0)
     switch.renew(10, at=500.0, now=200.0)
@@ -78,7 +79,7 @@ def test_nothing_restartable_is_launched_while_the_lease_is_in_doubt(runner: Run
 
 
 def test_after_a_freeze_past_the_lease_everything_happens_at_once() -> None:
-    switch = DeadMan(lambda _text: None)
+    switch = DeadMan(lambda _text: None, StandStill())
     switch.renew(10, at=0.0, now=0.0)
     assert switch.next_deadline(0.0, any_restartable=True) == deadman.LOOK_SECONDS
     assert switch.next_deadline(4.8, any_restartable=True) == 5.0

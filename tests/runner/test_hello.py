@@ -17,6 +17,7 @@ from rq_py.runner.orders import Orders
 from rq_py.runner.records import read_hello
 from rq_py.runner.requests import Requests
 from rq_py.runner.shells import Shells
+from rq_py.runner.standstill import StandStill
 
 HELLO = json.dumps({"do": "hello", "id": 1, "protocol": 2, "shell": ["/bin/sh"], "env": {}}).encode()
 
@@ -40,7 +41,7 @@ def _answer(state_dir: Path, exits: int, orphans: int, rebooted: int) -> tuple[d
         journal.goings.update({(100 + jid, 1, "t"): _going(100 + jid) for jid in range(orphans)})
         journal.rebooted.update({(200 + jid, 1, "t"): _going(200 + jid) for jid in range(rebooted)})
         feeder = Connection(ours)
-        shells, deadman = Shells(journal, print), DeadMan(print)
+        shells, deadman = Shells(journal, print), DeadMan(print, StandStill())
         Requests(journal, shells, Orders(shells, deadman), deadman).answer(HELLO, feeder)
         left = len(feeder.offers)
         feeder.offers.clear()
