@@ -60,13 +60,15 @@ class HeldLock:
         """The record that the holder before left; obtaining the lock made the cache fresh (nfs(5))."""
         return Record.decode(os.pread(self._descriptor, 4096, 0))
 
-    def write_record(self, phase: Phase) -> None:
-        """Name this process as the holder. Does nothing for a reader without write permission."""
+    def write_record(self, phase: Phase, *, durable: bool) -> None:
+        """Name this process as the holder. Does nothing for a reader without write permission.
+
+        One that is not to be ``durable`` may wait for the next one, or for the unlock, to be sent.
+        """
         if self._record is not None:
             self._record = self._record.refreshed(phase)
             self._is_named = True
-            # A reader needs no fence, so its record may wait for the unlock to be sent.
-            self._record.write(self._descriptor, durable=self._durable and phase is not Phase.READING)
+            self._record.write(self._descriptor, durable=self._durable and durable)
 
     def beat(self) -> None:
         """Refresh the record if it is a second old: a holder that takes long must look alive."""

@@ -82,6 +82,10 @@ class Orders:
         self._waiting.clear()
         return keys
 
+    def refuse_all(self) -> None:
+        """The lease was in doubt while they waited, so others may have them; ``refusals`` tells."""
+        self.refusals += [(key, _OVERDUE) for key in self.withdraw()]
+
     def drop(self, key: Key) -> None:
         """Drop one order, if it waits; ``refusals`` tells."""
         if self._waiting.pop(key, None):

@@ -147,6 +147,8 @@ class Requests:
         now = boottime()
         # What is overdue ends all the same: after a freeze this may be heard before the loop sees the clock.
         self._deadman.tick(now, self._shells.restartable_trees)
+        if self._deadman.overdue(now):
+            self._orders.refuse_all()
         self._deadman.renew(lease, at, now)
         return {}
 

@@ -262,23 +262,29 @@ class Store:
             is_tidy = before is not None and before.phase not in {Phase.WRITING, Phase.ROLLING_BACK}
             lock.is_tidy = is_tidy or self._fence is Fence.NOBODY  # else it would cost a generation there
             phase = Phase.WRITING if writing or not is_tidy else Phase.READING
-            lock.write_record(Phase.ROLLING_BACK if is_hot else phase)
+            lock.write_record(Phase.ROLLING_BACK if is_hot else phase, durable=is_hot)
         with storage_errors(generation.database):
             connection = connect(generation.database, may_write=self.may_write)
+            journal_lock: JournalLock | None = None
             try:
                 show_statements(connection, self.notify)
                 connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
                 check_version(connection, self.directory.path, may_be_old=may_be_old)
-                if is_hot:
-                    with file_errors(generation.lock):
-                        lock.write_record(phase)
                 if self.may_write and not is_tidy:
                     with lock.beating(), file_errors(self.directory.path):
                         asides.put_back(connection, self.directory)
                     lock.is_tidy = True
-                return connection, JournalLock(generation) if writing else None
+                if writing:
+                    journal_lock = JournalLock(generation)
+                if writing or is_hot:
+                    # Only now: were our locks lost before the one on the journal was had, this is refused.
+                    with file_errors(generation.lock):
+                        lock.write_record(phase, durable=phase is Phase.WRITING)
+                return connection, journal_lock
             except BaseException:
                 connection.close()
+                if journal_lock is not None:
+                    journal_lock.close()
                 raise
 
     def _commit(self, connection: sqlite3.Connection, generation: Generation, lock: HeldLock) -> None:

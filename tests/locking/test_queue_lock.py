@@ -24,7 +24,7 @@ from rq_py.locking.record import Phase
 may_write = arguments[1] == "write"
 lock = acquire(Path(arguments[0]), Owner.of_this_process(), may_write=may_write, durable=False,
                watch=Watch(Path(arguments[0])), lock_lease=60, timeout=10, is_superseded=lambda: False)
-lock.write_record(Phase.WRITING)
+lock.write_record(Phase.WRITING, durable=True)
 say("holding")
 hear()
 lock.close()
@@ -146,7 +146,7 @@ def test_beats_come_at_most_once_a_second(path: Path, monkeypatch: pytest.Monkey
     now = 1000.0
     monkeypatch.setattr(queuelock, "boottime", lambda: now)
     lock = take(path)
-    lock.write_record(Phase.WRITING)
+    lock.write_record(Phase.WRITING, durable=True)
 
     def beat_count() -> int:
         record = lock.read_record()

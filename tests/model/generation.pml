@@ -127,14 +127,14 @@ find:   /* generation.py current: the first that is not frozen; where there is n
 #if !defined(FENCES) && !defined(NO_RECORD_CHECK)
         :: d_step { !G.frozen && G.writing != 0 && n + 1 < GENERATIONS -> unlock() }; goto make
         :: !G.frozen && G.writing == 0
-#elif defined(NAME_THE_ROLL_BACK)
-        :: d_step { !G.frozen && G.rolling_back && n + 1 < GENERATIONS -> unlock() }; goto make
-        :: !G.frozen && !G.rolling_back
 #elif defined(ROLL_BACK_IN_A_COPY)
         :: d_step { !G.frozen && G.hot && n + 1 < GENERATIONS -> unlock() }; goto make
         :: !G.frozen && !G.hot
-#else
+#elif defined(UNNAMED_ROLL_BACK)
         :: !G.frozen
+#else
+        :: d_step { !G.frozen && G.rolling_back && n + 1 < GENERATIONS -> unlock() }; goto make
+        :: !G.frozen && !G.rolling_back
 #endif
         fi;
         if

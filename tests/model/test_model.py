@@ -60,7 +60,7 @@ PROMISES_DEEP = [
     pytest.param(
         GENERATION, "FENCES PROCS=3 HASTY=0 ROLL_BACK_IN_A_COPY", 5_000_000, id="generation-nfs4-copy"
     ),
-    pytest.param(GENERATION, "FENCES LOSSES=2 NAME_THE_ROLL_BACK", 1_500_000, id="generation-nfs4-named"),
+    pytest.param(GENERATION, "FENCES LOSSES=2", 1_500_000, id="generation-nfs4-two-lost-locks"),
     pytest.param(GENERATION, "FENCES LOSSES=2 ROLL_BACK_IN_A_COPY", 3_000_000, id="generation-nfs4-hot"),
     pytest.param(LAUNCH, "FAULTS=2 LAPSES=2 DOUBTS=0", 10_000_000, id="launch-silent-node"),
     pytest.param(LAUNCH, "FAULTS=1 LAPSES=2 DOUBTS=1", 3_000_000, id="launch-in-doubt"),
@@ -83,6 +83,8 @@ SEEDED = [
     pytest.param(GENERATION, "NO_RECORD_CHECK", TORN, id="nfs3-no-record-check"),
     pytest.param(GENERATION, "NO_SQLITE_LOCK", TORN, id="no-sqlite-lock"),
     pytest.param(GENERATION, "FENCES LOSSES=0 NO_REVALIDATE", TORN, id="hot-journal-not-seen"),
+    pytest.param(GENERATION, "FENCES KILLS=0 NO_SECOND_RECORD", LOST, id="nfs4-cut-between-two-locks"),
+    pytest.param(GENERATION, "FENCES LOSSES=2 UNNAMED_ROLL_BACK", TORN, id="nfs4-unnamed-roll-back"),
     pytest.param(LAUNCH, "LAPSES=0 LAUNCH_BEFORE_COMMIT", OVERLAP + "|" + TWICE, id="launch-before-commit"),
     pytest.param(LAUNCH, "LAPSES=0 GO_BEFORE_JOURNAL", OVERLAP + "|" + TWICE, id="go-before-journal"),
     pytest.param(LAUNCH, "LAPSES=0 MISSING_JOURNAL_PROVES", TWICE, id="missing-journal-proves"),
@@ -95,15 +97,13 @@ SEEDED = [
     pytest.param(LAUNCH, "BURY_WITHOUT_A_LAST_LOOK", OVERLAP, id="bury-without-a-last-look"),
     pytest.param(LAUNCH, "RENEWAL_BEFORE_SWITCH", OVERLAP, id="renewal-before-switch"),
     pytest.param(LAUNCH, "FAULTS=2 ORPHANS_AFTER_READ", OVERLAP, id="orphans-after-read"),
+    pytest.param(LAUNCH, "ORDERS_OUTLIVE_THE_LEASE", OVERLAP, id="orders-outlive-the-lease"),
 ]
 
-#: What rq_py does not promise, or not yet: models.md says of each what that means.
+#: What rq_py does not promise: models.md says of each what that means.
 KNOWN = [
-    pytest.param(LAUNCH, "ORDERS_OUTLIVE_THE_LEASE", OVERLAP, id="orders-outlive-the-lease"),
     pytest.param(LAUNCH, "BOTH_STAY_AWAY", OVERLAP, id="feeder-and-runner-stay-away"),
     pytest.param(LAUNCH, "CLOCK_STANDS_STILL", OVERLAP, id="clock-stands-still"),
-    pytest.param(GENERATION, "FENCES KILLS=0 NO_SECOND_RECORD", LOST, id="nfs4-cut-between-two-locks"),
-    pytest.param(GENERATION, "FENCES LOSSES=2", TORN, id="nfs4-cut-while-rolling-back"),
     pytest.param(GENERATION, "LOSSES=2", TORN, id="nfs3-two-lost-locks"),
 ]
 

@@ -162,6 +162,20 @@ def test_nothing_that_has_waited_is_launched_once_the_lease_is_in_doubt(
     assert refused == [(waiting.key, why), (other.key, why)]
 
 
+def test_nothing_that_waited_while_the_lease_was_in_doubt_is_launched_after_the_next_renewal(
+    runner: RunnerUnderTest, order: Callable[..., Launch]
+) -> None:
+    """Found by tests/model/launch.pml (ORDERS_OUTLIVE_THE_LEASE)."""
+    runner.launch(FOR_EVER)
+    waiting = order(":", restartable=True)
+    runner.feeder.launch([waiting], 1)
+    runner.feeder.renewed(0)
+    runner.feeder.renewed(600)
+    why = "the node's lease was not renewed in time"
+    assert hear(runner, runner.feeder.take_refused) == [(waiting.key, why)]
+    assert runner.feeder.withdraw() == []
+
+
 def test_the_same_attempt_is_taken_once(runner: RunnerUnderTest, order: Callable[[str], Launch]) -> None:
     runner.launch(FOR_EVER)
     waiting = order(":")
