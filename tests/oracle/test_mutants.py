@@ -207,7 +207,9 @@ def test_an_edit_that_is_committed_during_the_copy_is_in_it_whole(
         writer.tell()
         assert writer.end() == -signal.SIGKILL
         maker.tell()
-        maker.expect("made")
+        if maker.line() != "made":
+            assert halves, maker.end()  # a copy of halves need not even be a database
+            return
     assert queue.store.generations.current().number == 2
     found = {job.priority for job in Queue(scene.queue).jobs()}
     assert (len(found) > 1) == halves, found
