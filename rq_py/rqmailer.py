@@ -110,7 +110,7 @@ def one_line(text: str) -> str:
 
 def mail(ended: Ended, to: str, subject: str, environ: dict[str, str]) -> EmailMessage:
     """The mail about a command."""
-    # As long as a line may be (RFC 5322, 2.1.1), so that a long path does not make all of it quoted-printable.
+    # As long as a line may be (RFC 5322, 2.1.1), or a long path makes all of it quoted-printable.
     message = EmailMessage(policy=SMTP.clone(max_line_length=998))
     message["To"] = to
     jid = environ.get("RQ_JID", "")

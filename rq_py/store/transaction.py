@@ -280,12 +280,12 @@ class Store:
                     # Only now: were our locks lost before the one on the journal was had, this is refused.
                     with file_errors(generation.lock):
                         lock.write_record(phase, durable=phase is Phase.WRITING)
-                return connection, journal_lock
             except BaseException:
                 connection.close()
                 if journal_lock is not None:
                     journal_lock.close()
                 raise
+            return connection, journal_lock
 
     def _commit(self, connection: sqlite3.Connection, generation: Generation, lock: HeldLock) -> None:
         """COMMIT, waiting for a program other than rqpy that reads. Raises Busy, OutcomeUnknown.

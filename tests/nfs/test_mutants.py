@@ -36,7 +36,7 @@ def test_a_missing_protection_is_seen(
 ) -> None:
     try:
         with alone():
-            [result] = run(scenario, [version], tmp_path, **parts)
+            [result] = run(scenario, [version], tmp_path, None, **parts)
     except LabUnavailable as unavailable:
         pytest.skip(f"NFS was NOT tested: {unavailable}")
     assert result["result"] == "passed", result
