@@ -255,12 +255,9 @@ class RunnerClient:
                 self._take_in(self._socket.recv(_PIECE))
         except BlockingIOError:
             pass
-        except OSError as error:
-            if not self._exits:
-                raise self._gone(str(error)) from error
-        except RunnerGone:
-            if not self._exits:
-                raise
+        except (OSError, RunnerGone) as error:
+            if not self._exits:  # else the next call says so
+                raise error if isinstance(error, RunnerGone) else self._gone(str(error)) from None
         exits, self._exits = self._exits, []
         return exits
 
@@ -341,7 +338,8 @@ class RunnerClient:
                 )
 
     def _gone(self, why: str) -> RunnerGone:
-        self._socket.close()
+        with suppress(OSError):  # not close: whoever still waits on the descriptor is to be woken
+            self._socket.shutdown(socket.SHUT_RDWR)
         return RunnerGone(f"the connection to the runner is lost: {why}")
 
 

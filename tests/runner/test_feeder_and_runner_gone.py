@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 from pathlib import Path
@@ -56,6 +57,19 @@ def test_a_killed_runner_leaves_its_jobs_as_orphans_to_the_next_one(
     assert (hello.journal, hello.running, hello.exits) == (before.journal, [], [])
     runner.feeder.confirm([key])
     assert runner.connect().orphans == []
+
+
+def test_a_last_exit_of_a_killed_runner_is_taken_and_its_end_wakes_the_next_wait(
+    runner: RunnerUnderTest,
+) -> None:
+    """Found in the NFS lab: the feeder waited on a descriptor that was closed."""
+    key = runner.launch(":")
+    assert select.select([runner.feeder], [], [], 15)[0], "the exit is pushed"
+    runner.kill()
+    assert [ended.key for ended in runner.feeder.take_exits()] == [key]
+    assert select.select([runner.feeder], [], [], 15)[0]
+    with pytest.raises(RunnerGone):
+        runner.feeder.take_exits()
 
 
 def test_a_new_feeder_takes_the_place_of_the_old_one(runner: RunnerUnderTest) -> None:
