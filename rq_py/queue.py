@@ -35,6 +35,7 @@ from rq_py.wake import wake
 if TYPE_CHECKING:
     from rq_py.editing.changes import Changes, TouchChanges
     from rq_py.editing.edits import Edited
+    from rq_py.formats.jobspec import Alike
     from rq_py.querying import Result
     from rq_py.rotation import Rotated
     from rq_py.settings import Settings
@@ -124,7 +125,7 @@ class Queue:
 
     def submit_many(
         self,
-        specs: Iterable[JobSpec],
+        specs: Iterable[JobSpec | Alike],
         *,
         stdin: Source | None = None,
         data: str | os.PathLike[str] | None = None,

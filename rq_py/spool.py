@@ -15,13 +15,16 @@ from rq_py.errors import StorageError
 #: Rows, and characters of text in them, that stay in memory; the rest goes to the file.
 ROWS_IN_MEMORY = 4096
 TEXT_IN_MEMORY = 4 << 20
-_ROWS_PER_LINE = 64
 
 
 class Spool:
-    """Rows (lists of None, int, float, str) that are appended once and can be read again and again."""
+    """Rows of None, int, float, str and lists of str, appended once and read again and again.
 
-    def __init__(self) -> None:
+    ``rows_per_line`` is how many are written, and held in memory, at a time.
+    """
+
+    def __init__(self, rows_per_line: int = 64) -> None:
+        self._rows_per_line = rows_per_line
         self._memory: list[Sequence[object]] = []
         self._pending: list[Sequence[object]] = []
         self._file: IO[str] | None = None
@@ -42,13 +45,17 @@ class Spool:
             self._memory.append(row)
             return
         self._pending.append(row)
-        if len(self._pending) == _ROWS_PER_LINE:
+        if len(self._pending) == self._rows_per_line:
             with _spool_errors():
                 self._write_pending()
 
     def _fits(self, row: Sequence[object]) -> bool:
         """Whether memory takes one row more."""
-        self._text += sum(len(value) for value in row if isinstance(value, str))
+        for value in row:
+            if isinstance(value, str):
+                self._text += len(value)
+            elif isinstance(value, list):
+                self._text += sum(map(len, value))
         return self._count <= ROWS_IN_MEMORY and self._text <= TEXT_IN_MEMORY
 
     def _write_pending(self) -> None:

@@ -105,7 +105,7 @@ class Staging:
                 shutil.copytree(source, path, symlinks=True)
                 self._settle(path)
             else:
-                with _open_input(source) as file:
+                with _open_input(source, os.O_NONBLOCK) as file:  # a fifo would wait for somebody who writes
                     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                         raise InputError(f"{source}: is neither a file nor a directory")
                     self._write(path, lambda out: shutil.copyfileobj(file, out, 1 << 20))
@@ -310,10 +310,10 @@ def prune(directory: QueueDir) -> list[Path]:
     return removed
 
 
-def _open_input(path: Path) -> BinaryIO:
-    """Open a file that the user named. Raises InputError."""
+def _open_input(path: Path, flags: int = 0) -> BinaryIO:
+    """Open a file that the user named, with ``flags`` of open(2). Raises InputError."""
     try:
-        file = open(path, "rb")  # noqa: SIM115
+        file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags))  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     return file

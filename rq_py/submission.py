@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
+from rq_py.batches import Batches, Common
 from rq_py.clock import utc_text
 from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
-from rq_py.formats.jobspec import checked
+from rq_py.formats.jobspec import Alike, checked
 from rq_py.job import Job, JobSpec, State
 from rq_py.locking.owner import node_name
-from rq_py.spool import Spool
 from rq_py.store.tokens import is_noted, note_submit
 from rq_py.store.transaction import Store, Transaction
 
 if TYPE_CHECKING:
     from rq_py.staging import Source, Staging
 
-_INSERT = """
-    INSERT INTO jobs (jid, priority, state, submitted, submitter, required_runner, has_stdin, has_data,
-                      tag, restartable, cwd, env, command, ready)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_COLUMNS = """
+    INSERT INTO jobs (priority, state, submitted, submitter, required_runner, has_stdin, has_data,
+                      tag, restartable, cwd, env, ready, jid, command)
 """
+_INSERT = f"{_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: The same for many commands, a JSON list: four times as fast (https://www.sqlite.org/json1.html#jeach).
+_INSERT_MANY = f"{_COLUMNS} SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + key, value FROM json_each(?)"  # noqa: S608
 
 T = TypeVar("T")
-
-#: One row of the spool.
-_Row = tuple[str, int, str | None, str | None, bool, bool, str | None, str | None, bool, bool]
 
 
 class Submitted:
     """The jobs of one acknowledged submit. Iterating reads the spool: no lock is held."""
 
-    def __init__(self, spool: Spool, first_jid: int, submitted: str, submitter: str) -> None:
-        self._spool = spool
+    def __init__(self, batches: Batches, first_jid: int, submitted: str, submitter: str) -> None:
+        self._batches = batches
         self.first_jid = first_jid
         self._submitted = submitted
         self._submitter = submitter
@@ -43,48 +42,53 @@ class Submitted:
     @property
     def count(self) -> int:
         """How many jobs were submitted."""
-        return len(self._spool)
+        return self._batches.count
 
     def __len__(self) -> int:
-        return len(self._spool)
+        return self._batches.count
 
     def __iter__(self) -> Iterator[Job]:
-        for jid, row in enumerate(self._spool, self.first_jid):
-            command, priority, tag, required, restartable, stage, cwd, env, stdin, data = cast("_Row", row)
-            state = State.HOLDING if stage else State.PENDING
-            yield Job(
-                jid=jid,
-                priority=priority,
-                state=state,
-                submitted=self._submitted,
-                started=None,
-                finished=None,
-                elapsed=None,
-                submitter=self._submitter,
-                runner=None,
-                required_runner=required,
-                has_stdin=stdin,
-                has_data=data,
-                pid=None,
-                exit_status=None,
-                signal=None,
-                reason=None,
-                attempt=0,
-                user_cpu=None,
-                system_cpu=None,
-                max_rss=None,
-                tag=tag,
-                restartable=restartable,
-                cwd=cwd,
-                env=env,
-                command=command,
-                token="",
-                feeder=None,
-            )
+        jid = self.first_jid
+        for common, commands in self._batches:
+            first = self._job(common)
+            for command in commands:
+                yield first._replace(jid=jid, command=command)
+                jid += 1
+
+    def _job(self, common: Common) -> Job:
+        return Job(
+            jid=0,
+            priority=common.priority,
+            state=State.HOLDING if common.stage else State.PENDING,
+            submitted=self._submitted,
+            started=None,
+            finished=None,
+            elapsed=None,
+            submitter=self._submitter,
+            runner=None,
+            required_runner=common.required_runner,
+            has_stdin=common.has_stdin,
+            has_data=common.has_data,
+            pid=None,
+            exit_status=None,
+            signal=None,
+            reason=None,
+            attempt=0,
+            user_cpu=None,
+            system_cpu=None,
+            max_rss=None,
+            tag=common.tag,
+            restartable=common.restartable,
+            cwd=common.cwd,
+            env=common.env,
+            command="",
+            token="",
+            feeder=None,
+        )
 
 
 def submit(
-    store: Store, specs: Iterable[JobSpec], stdin: Source | None = None, data: Path | None = None
+    store: Store, specs: Iterable[JobSpec | Alike], stdin: Source | None = None, data: Path | None = None
 ) -> Submitted:
     """Submit ``specs`` in one transaction; ``stdin`` and ``data`` are given to every one of them.
 
@@ -94,23 +98,32 @@ def submit(
     store.check_writable()
     token = os.urandom(16).hex()
     staging: Staging | None = None
-    spool = Spool()
+    batches = Batches(has_stdin=stdin is not None, has_data=data is not None)
     try:
-        for position, given in enumerate(specs):
-            spec = checked(given, f"job {position + 1}")
+        for given in specs:
+            spec, commands = _alike(given, batches.count + 1)
             if stdin is not None or data is not None or spec.stdin or spec.data:
                 if staging is None:
                     from rq_py.staging import Staging  # most submits stage nothing
 
                     staging = Staging(store.directory, store.settings, token)
-                _stage(staging, position, spec, stdin, data)
-            spool.append(row_of(spec, stdin is not None, data is not None))
-        if not len(spool):
+                for position in range(batches.count, batches.count + len(commands)):
+                    _stage(staging, position, spec, stdin, data)
+            batches.append(spec, commands)
+        if not batches.count:
             raise InputError("no commands: nothing was submitted")
-        return _insert(store, spool, staging, token)
+        return _insert(store, batches, staging, token)
     finally:
         if staging is not None:
             staging.discard()
+
+
+def _alike(given: JobSpec | Alike, number: int) -> Alike:
+    """``given`` checked, the ``number``-th job. Raises InputError."""
+    if isinstance(given, Alike):
+        return given
+    spec = checked(given, f"job {number}")
+    return Alike(spec, (spec.command,))
 
 
 def _stage(staging: Staging, position: int, spec: JobSpec, stdin: Source | None, data: Path | None) -> None:
@@ -127,50 +140,43 @@ def _stage(staging: Staging, position: int, spec: JobSpec, stdin: Source | None,
         staging.add_copy(position, "data", spec.data)
 
 
-def row_of(spec: JobSpec, has_stdin: bool, has_data: bool) -> _Row:
-    """The row of the spool for ``spec``, as ``insert`` takes it."""
-    return (
-        spec.command,
-        spec.priority,
-        spec.tag,
-        spec.required_runner,
-        spec.restartable,
-        spec.stage,
-        spec.cwd,
-        env_text(spec.env),
-        has_stdin or bool(spec.stdin),
-        has_data or bool(spec.data),
-    )
-
-
-def env_text(variables: Mapping[str, str]) -> str | None:
-    """The column ``env`` for these variables."""
-    if not variables:
-        return None
-    import json
-
-    return json.dumps(dict(variables), ensure_ascii=False)
-
-
-def _insert(store: Store, spool: Spool, staging: Staging | None, token: str) -> Submitted:
+def _insert(store: Store, batches: Batches, staging: Staging | None, token: str) -> Submitted:
     """Insert everything in one transaction."""
 
     def work(tx: Transaction) -> Submitted:
-        return insert(tx, spool, staging, token)
+        return insert(tx, batches, staging, token)
 
     return acknowledged(store, work, token=token, staging=staging, verb="submitted")
 
 
-def insert(tx: Transaction, spool: Spool, staging: Staging | None, token: str) -> Submitted:
-    """Insert the rows of ``spool`` with the next jids, give them what is staged, and note the token."""
+def insert(tx: Transaction, batches: Batches, staging: Staging | None, token: str) -> Submitted:
+    """Insert the jobs with the next jids, give them what is staged, and note the token."""
     submitted, submitter = utc_text(), node_name()
-    first_jid = _next_jid(tx)
-    if staging is not None:
-        count = len(spool)  # touch has staged at other positions too
+    jid = first_jid = _next_jid(tx)
+    count = batches.count
+    if staging is not None:  # touch has staged at other positions too
         staging.adopt(lambda position: first_jid + position if position < count else None, tx.beat)
-    tx.executemany(_INSERT, _rows(spool, first_jid, submitted, submitter))
-    note_submit(tx, token, first_jid, len(spool), submitted)
-    return Submitted(spool, first_jid, submitted, submitter)
+    for common, commands in batches:
+        values = _values(common, submitted, submitter)
+        if len(commands) == 1:
+            tx.execute(_INSERT, (*values, jid, commands[0]))
+        else:
+            import json
+
+            tx.execute(_INSERT_MANY, (*values, jid, json.dumps(commands, ensure_ascii=False)))
+        jid += len(commands)
+        tx.beat()
+    note_submit(tx, token, first_jid, count, submitted)
+    return Submitted(batches, first_jid, submitted, submitter)
+
+
+def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
+    """What _INSERT binds first."""
+    state, ready = ("holding", None) if common.stage else ("pending", common.required_runner or "")
+    return (
+        common.priority, state, submitted, submitter, common.required_runner, common.has_stdin,
+        common.has_data, common.tag, common.restartable, common.cwd, common.env, ready,
+    )  # fmt: skip
 
 
 def acknowledged(
@@ -222,14 +228,3 @@ def _next_jid(tx: Transaction) -> int:
     """The jid after the highest that was ever given (https://www.sqlite.org/autoinc.html)."""
     row = tx.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
     return int(row[0]) + 1 if row else 1
-
-
-def _rows(spool: Spool, first_jid: int, submitted: str, submitter: str) -> Iterator[Sequence[object]]:
-    """The spool's rows as parameters of _INSERT."""
-    for jid, row in enumerate(spool, first_jid):
-        command, priority, tag, required, restartable, stage, cwd, env, stdin, data = row
-        state, ready = ("holding", None) if stage else ("pending", required or "")
-        yield (
-            jid, priority, state, submitted, submitter, required, stdin, data,
-            tag, restartable, cwd, env, command, ready,
-        )  # fmt: skip

@@ -18,11 +18,10 @@ from rq_py.cli.output import chosen_fields, listing_options, write_jobs
 from rq_py.cli.overrides import Overrides, current_directory, variables
 from rq_py.cli.printing import note, print_line, stdout
 from rq_py.errors import InputError, RqError, StorageError, UsageError
-from rq_py.formats.jobspec import checked
+from rq_py.formats.jobspec import Alike, checked
 from rq_py.job import JobSpec
 
 if TYPE_CHECKING:
-    from rq_py.formats.jobspec import CheckedSpec
     from rq_py.submission import Submitted
 
 
@@ -113,7 +112,7 @@ def _print(submitted: Submitted, output: str, fields: Sequence[str] | None) -> N
         ) from error
 
 
-def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[CheckedSpec]:
+def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[JobSpec | Alike]:
     """The jobs to submit. Raises InputError, and RqError where there is none."""
     directory = overrides.cwd or current_directory()
     if infile is not None:
@@ -133,7 +132,7 @@ def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> It
         yield overrides.apply(checked(JobSpec(text), "submit"), directory)
 
 
-def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -> Iterator[CheckedSpec]:
+def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -> Iterator[Alike]:
     """The jobs in ``stream``, with the options applied."""
     from rq_py.formats.jobinput import read_jobs
 
@@ -141,8 +140,8 @@ def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -
     first = next(jobs, None)
     if first is None:
         raise RqError(f"{source}: no commands, nothing was submitted")
-    for spec in chain((first,), jobs):
-        yield overrides.apply(spec, directory)
+    for alike in chain((first,), jobs):
+        yield Alike(overrides.apply(alike.spec, directory), alike.commands)
 
 
 def _stdin() -> BinaryIO:

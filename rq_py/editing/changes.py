@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, cast
 
+from rq_py.batches import env_text
 from rq_py.errors import UsageError
 from rq_py.formats.jobspec import spec_from_mapping
 from rq_py.job import JobSpec, State
 from rq_py.staging import KINDS, Source, Staging
-from rq_py.submission import env_text
 
 #: The states in which a job may be updated, and those that an edit may set.
 UPDATABLE = (State.PENDING, State.HOLDING)

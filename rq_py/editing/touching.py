@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from rq_py.batches import Batches
 from rq_py.editing.changes import UPDATABLE, Changes, Plan, TouchChanges, spec_of
 from rq_py.editing.edits import Edited, apply, new_token, note
 from rq_py.job import JobSpec
 from rq_py.selection import Chosen
-from rq_py.spool import Spool
 from rq_py.staging import Staging
 from rq_py.store.transaction import Store, Transaction
-from rq_py.submission import acknowledged, insert, row_of
+from rq_py.submission import acknowledged, insert
 
 #: The position at which is staged what a job that does not exist yet is to have.
 _NEW = 0
@@ -59,10 +59,10 @@ def _work(
             apply(tx, chosen, plan, staging)
             note(tx, token, chosen.count)
             return Edited(chosen, chosen.rows())
-        rows = Spool()
-        rows.append(row_of(spec, plan.gives("stdin"), plan.gives("data")))
+        batches = Batches(has_stdin=plan.gives("stdin"), has_data=plan.gives("data"))
+        batches.append(spec, (spec.command,))
         chosen.count = 1
-        return Edited(chosen, insert(tx, rows, staging, token))
+        return Edited(chosen, insert(tx, batches, staging, token))
 
     return work
 

@@ -23,7 +23,7 @@ from rq_py.localstate import LocalState
 from rq_py.runner.identity import boottime
 
 WORDS = ("wake", "shutdown", "stop", "replace")
-_LONGEST = 64
+_LONGEST = 64  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Word:
     @classmethod
     def parse(cls, datagram: bytes) -> Word | None:
         """Read a datagram; None for one that makes no sense."""
+        if len(datagram) > _LONGEST:
+            return None
         parts = datagram.decode("ascii", "replace").split()
         if not parts or parts[0] not in WORDS:
             return None
@@ -78,7 +80,7 @@ class Ear:
         heard = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                if word := Word.parse(self._socket.recv(_LONGEST)):
+                if word := Word.parse(self._socket.recv(_LONGEST + 1)):
                     heard.append(word)
         return heard
 
@@ -89,7 +91,7 @@ class Ear:
 
 
 def the_feeder(state_dir: Path) -> FeederInfo:
-    """This user's feeder on this node. Raises NoFeeder."""
+    """This user's feeder on this node. Raises NoFeeder, and RqError as ``single.info``."""
     who = info(state_dir)
     if who is None:
         raise NoFeeder("no feeder of this user runs for this queue on this node: start one with rqpy start")

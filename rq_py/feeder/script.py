@@ -64,7 +64,7 @@ def for_launch(job: Job, place: Place) -> str:
     """
     try:
         script = _build(job, place)
-    except (ValueError, AttributeError, TypeError):  # somebody else than rqpy wrote the row
+    except (ValueError, AttributeError, TypeError, RecursionError):  # somebody else than rqpy wrote the row
         return _refusal(job, place, "its env is not a JSON object of texts")
     if len(script) > LONGEST_SCRIPT:
         return _refusal(

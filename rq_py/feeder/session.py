@@ -6,13 +6,12 @@ import contextlib
 import os
 import shutil
 import signal
-import stat
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import rq_py
-from rq_py import claims, clock
+from rq_py import claims, clock, writers
 from rq_py.errors import FeederError, LockTimeout, QueueError, RunnerError, RunnerGone, StorageError
 from rq_py.feeder import environment, log, namesake, single
 from rq_py.feeder.control import Ear
@@ -29,6 +28,7 @@ from rq_py.localstate import LocalState
 from rq_py.locking import mounts
 from rq_py.locking.owner import feeder_id, node_name
 from rq_py.queue import Queue
+from rq_py.queuedir import QueueDir
 from rq_py.runner.client import Exit, Key, RunnerClient, Running
 
 #: Seconds that the last look at the database may take at a feeder's end.
@@ -73,7 +73,7 @@ class Session:
         self.queue.store.check_writable()
         mounts.check(self.queue.path)
         if not options.allow_root:
-            _refuse_root(self.queue.path)
+            _refuse_root(self.queue.dir)
         self.node = node_name()
         self.feeder = feeder_id(self.node, os.getuid())
         self.running: dict[Key, Running] = {}
@@ -242,16 +242,17 @@ def _set_up_log(options: FeedOptions, state_dir: Path) -> str:
     return path
 
 
-def _refuse_root(path: Path) -> None:
+def _refuse_root(directory: QueueDir) -> None:
     """Root must not run what others write: it would give them the machine. Raises FeederError."""
     if os.geteuid() != 0:
         return
     try:
-        found = path.stat()
+        opening = next(writers.openings(directory), None)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
-    if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o022:
+        raise StorageError(f"{error.filename or directory.path}: {error.strerror}") from error
+    if opening is not None:
+        path, what = opening
         raise FeederError(
-            f"{path}: others can write this queue, and root would run their commands: feed it as another "
-            "user, or with --allow-root"
+            f"{path}: {what}, and root would run their commands: feed the queue as another user, or with "
+            "--allow-root"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import filelock
 
+from rq_py import localstate
 from rq_py.errors import FeederRunning, StorageError
 from rq_py.feeder.options import FeedOptions
 from rq_py.runner import identity
@@ -106,16 +107,21 @@ def this_process(options: FeedOptions, *, node: str, since: str, version: str, l
 
 
 def info(state_dir: Path) -> FeederInfo | None:
-    """The feeder that runs on the local state ``state_dir``, or None."""
+    """The feeder that runs on the local state ``state_dir``, or None.
+
+    Raises RqError where somebody else could have written the note.
+    """
+    localstate.check(state_dir)
     found = _note(state_dir)
     return found if found is not None and found.is_alive else None
 
 
 def _note(state_dir: Path) -> FeederInfo | None:
     try:
-        return FeederInfo(**json.loads((state_dir / NOTE_NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        found = FeederInfo(**json.loads((state_dir / NOTE_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return found if type(found.pid) is type(found.start) is int and found.pid > 0 else None
 
 
 def running_line(queue: str, who: FeederInfo | None) -> str:

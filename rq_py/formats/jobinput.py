@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, Literal
 
 from rq_py.errors import InputError
-from rq_py.formats.jobspec import CheckedSpec, spec_from_mapping
+from rq_py.formats.jobspec import Alike, CheckedSpec, spec_from_mapping
 from rq_py.formats.lineinput import Readable, read_lines
 from rq_py.job import MAX_COMMAND_BYTES
 
@@ -18,7 +18,7 @@ __all__ = ["detect", "read_jobs", "read_lines", "read_yaml", "spec_from_mapping"
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_YAML = re.compile(rb"---(?:\s|$)|%YAML\s")
+_YAML = re.compile(rb"---(?:\s|$)|%(?:YAML|TAG)\s")
 #: No shell command looks like this; to take it for one would run nonsense.
 _JSON = re.compile(rb'\{(?:"|$)|\[\s*(?:\{\s*"|\]?$)')
 _YAML_UNMARKED = re.compile(rb"-\s|-$")
@@ -46,9 +46,10 @@ def is_yaml(line: bytes) -> bool:
     return _YAML.match(line) is not None
 
 
-def read_jobs(stream: BinaryIO, source: str) -> Iterator[CheckedSpec]:
+def read_jobs(stream: BinaryIO, source: str) -> Iterator[Alike]:
     """Read jobs from ``stream``: YAML if it begins with ``---``, else one command per line.
 
+    Many lines come at a time, jobs of YAML one by one.
     ``source`` is what errors call the input. Streams, in the memory of one job. Raises InputError.
     """
     number, line = first_line(stream, source)
@@ -56,9 +57,12 @@ def read_jobs(stream: BinaryIO, source: str) -> Iterator[CheckedSpec]:
         return
     rest = Pushback(line, stream)
     if detect(line, f"{source} line {number}") == "yaml":
-        yield from read_yaml(rest, source, number)
-    else:
-        yield from map(CheckedSpec, read_lines(rest, source, number))
+        for spec in read_yaml(rest, source, number):
+            yield Alike(spec, (spec.command,))
+        return
+    for commands in read_lines(rest, source, number):
+        if commands:
+            yield Alike(CheckedSpec(commands[0]), commands)
 
 
 def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[CheckedSpec]:

@@ -26,7 +26,7 @@ def problem_of(job: Job) -> str | None:
         return f"job {shown(job.jid)}: {name}: {shown(getattr(job, name))} is not what the field holds"
     try:
         env = json.loads(job.env) if job.env else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"job {job.jid}: env: {shown(job.env)} is not a JSON object"
     try:
         spec_from_mapping(

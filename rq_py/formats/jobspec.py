@@ -5,7 +5,8 @@ Shared by every way in: YAML documents, lines, the command line and the Python A
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from rq_py.errors import InputError
 from rq_py.formats.excerpt import CHARACTERS, shown
@@ -30,6 +31,13 @@ class CheckedSpec(JobSpec):
     """A ``JobSpec`` that can be stored and run. Whoever makes one has checked all of it."""
 
     __slots__ = ()
+
+
+class Alike(NamedTuple):
+    """Jobs like ``spec``, but with these commands, which are checked too."""
+
+    spec: CheckedSpec
+    commands: Sequence[str]
 
 
 def checked(spec: JobSpec, where: str) -> CheckedSpec:

@@ -18,11 +18,12 @@ class Readable(Protocol):
         """Return the next bytes."""
 
 
-def read_lines(stream: Readable, source: str, first_line: int = 1) -> Iterator[str]:
+def read_lines(stream: Readable, source: str, first_line: int = 1) -> Iterator[list[str]]:
     r"""Read commands, one per line, from ``stream``; its next line is the ``first_line``-th of ``source``.
 
-    Blank lines and those whose first character is a ``#`` are skipped (a ``#`` inside a command stays), and
-    ``\r\n`` ends a line as ``\n`` does. Otherwise a command is the line as it is.
+    They come in blocks, as they are read: to hand each line on by itself would take most of the time. Blank
+    lines and those whose first character is a ``#`` are skipped (one inside a command stays), and ``\r\n``
+    ends a line as ``\n`` does. Otherwise a command is the line as it is.
 
     Raises InputError, naming ``source`` and the line, for what is not UTF-8, for a NUL byte and for a line
     longer than a command may be.
@@ -32,7 +33,7 @@ def read_lines(stream: Readable, source: str, first_line: int = 1) -> Iterator[s
     while chunk := stream.read(_CHUNK_BYTES):
         head, newline, tail = chunk.rpartition(b"\n")
         if newline:
-            yield from _commands(rest + head, source, number)
+            yield _commands(rest + head, source, number)
             number += head.count(b"\n") + 1
             rest = tail
         else:
@@ -40,19 +41,24 @@ def read_lines(stream: Readable, source: str, first_line: int = 1) -> Iterator[s
         if len(rest) > MAX_COMMAND_BYTES + 1:  # one for a \r
             raise _too_long(source, number)
     if rest:
-        yield from _commands(rest, source, number)
+        yield _commands(rest, source, number)
 
 
-def _commands(block: bytes, source: str, number: int) -> Iterator[str]:
+def _commands(block: bytes, source: str, number: int) -> list[str]:
     """The commands in a block of whole lines, the first of which is line ``number``."""
-    for line_number, line in enumerate(_text(block, source, number).split("\n"), start=number):
-        command = line.removesuffix("\r")
-        start = command.lstrip()
-        if not start or start[0] == "#":
-            continue
-        if len(command) > MAX_COMMAND_BYTES // 4 and len(command.encode()) > MAX_COMMAND_BYTES:
-            raise _too_long(source, line_number)
-        yield command
+    lines = _text(block, source, number).split("\n")
+    if b"\r" in block:
+        lines = [line.removesuffix("\r") for line in lines]
+    commands = [line for line in lines if (start := line.lstrip()) and start[0] != "#"]
+    if len(block) > MAX_COMMAND_BYTES:  # else none can be too long
+        for line_number, line in enumerate(lines, start=number):
+            if len(line) > MAX_COMMAND_BYTES // 4 and _is_too_long(line):
+                raise _too_long(source, line_number)
+    return commands
+
+
+def _is_too_long(line: str) -> bool:
+    return len(line.encode()) > MAX_COMMAND_BYTES and not line.lstrip().startswith("#")
 
 
 def _text(block: bytes, source: str, number: int) -> str:

@@ -83,11 +83,11 @@ def _env(job: Job) -> Value:
 
     try:
         variables = json.loads(job.env)
-    except ValueError:
-        return job.env
-    if not isinstance(variables, dict):
-        return job.env
-    return {name: str(value) for name, value in variables.items()}
+        if isinstance(variables, dict):
+            return {name: str(value) for name, value in variables.items()}
+    except (ValueError, RecursionError):  # the latter for what is nested by the thousand
+        pass
+    return job.env
 
 
 _GETTERS: dict[str, Callable[[Job], Value]] = {name: _getter(name) for name in LISTED_FIELDS}

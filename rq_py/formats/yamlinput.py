@@ -29,6 +29,10 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})  # yaml.org/type/null.html
 _TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})  # yaml.org/type/bool.html
 _FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,19})")
+#: What is no character of YAML (yaml.org/spec/1.1, 5.1), lone surrogates among it.
+_NO_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: With what a chunk may begin because the one before it ended in a character.
+_END_OF_CHARACTER = re.compile(rb"^[\x80-\xbf]{1,3}")
 _FLAGS = frozenset({"restartable", "stage"})
 _TYPED = frozenset({"priority", *_FLAGS})
 
@@ -66,7 +70,7 @@ class _Documents:
         self._mapping_end = yaml.events.MappingEndEvent
         self._source = source
         self._first_line = first_line
-        self._line = first_line  # where the last event began
+        self._line = first_line  # of the last job, or of what was wrong
         self._bounded = _Bounded(stream, self._error)
         self._loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._next: Callable[[], Any]
@@ -76,7 +80,9 @@ class _Documents:
         try:
             self._next = self._loader(self._bounded).get_event
             yield from self._stream()
-        except self._yaml_error as error:
+        except (self._yaml_error, ValueError, OverflowError) as error:
+            # The parsers let the latter two through: for a tag that is not UTF-8 once its % escapes are
+            # undone, for a character beyond Unicode, and for a version of thousands of digits.
             raise self._not_yaml(error) from None
 
     def _stream(self) -> Iterator[tuple[int, Fields]]:
@@ -104,7 +110,7 @@ class _Documents:
 
     def _job(self, start: Any) -> tuple[int, Fields]:
         """One job, behind the start of its mapping."""
-        line = self._first_line + start.start_mark.line
+        line = self._line = self._first_line + start.start_mark.line
         self._untagged(start)
         self._bounded.restart()
         fields: Fields = {}
@@ -182,11 +188,12 @@ class _Documents:
         return InputError(f"{self._source} line {self._line}: {message}")
 
     def _not_yaml(self, error: Exception) -> InputError:
-        """What the parser says, in one line."""
+        """What the parser says, in one line. It has no mark for what is wrong with a character."""
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
-        where = f" line {self._first_line + mark.line}" if mark else ""
-        return InputError(f"{self._source}{where}: is not YAML in UTF-8: {' '.join(str(reason).split())}")
+        lines = mark.line if mark else self._bounded.lines_before_no_yaml()
+        where = f"line {self._line} or after it" if lines is None else f"line {self._first_line + lines}"
+        return InputError(f"{self._source} {where}: is not YAML in UTF-8: {' '.join(str(reason).split())}")
 
 
 class _Bounded:
@@ -197,9 +204,12 @@ class _Bounded:
         self._error = error
         self._total = 0
         self._job = 0
+        self._chunk = b""
+        self._lines = 0  # before that chunk
 
     def read(self, size: int = 64 * 1024) -> bytes:
-        chunk = self._stream.read(size)
+        self._lines += self._chunk.count(b"\n")
+        self._chunk = chunk = self._stream.read(size)
         self._total += len(chunk)
         self._job += len(chunk)
         if self._job > MAX_JOB_BYTES:
@@ -211,3 +221,12 @@ class _Bounded:
     def restart(self) -> None:
         """A new job begins."""
         self._job = 0
+
+    def lines_before_no_yaml(self) -> int | None:
+        """How many lines come before the first character that YAML cannot hold; None if it is not found.
+
+        It is looked for in what was read last: the parsers look at all of that before they go on.
+        """
+        text = _END_OF_CHARACTER.sub(b"", self._chunk).decode("utf-8", "surrogateescape")
+        found = _NO_YAML.search(text)
+        return None if found is None else self._lines + text.count("\n", 0, found.start())

@@ -245,7 +245,7 @@ def test_variables_that_linux_would_refuse_are_left_out(shell: list[str], tmp_pa
     assert run(shell, job, place_at(tmp_path / "q")) == (0, "0\ny\n", "")
 
 
-@pytest.mark.parametrize("env", ["no JSON", "[1]", '{"A": 1}'])
+@pytest.mark.parametrize("env", ["no JSON", "[1]", '{"A": 1}', pytest.param("[" * 99_999, id="deep")])
 def test_a_row_that_somebody_broke_comes_to_an_end(shell: list[str], tmp_path: Path, env: str) -> None:
     status, out, err = run(shell, JOB._replace(env=env), place_at(tmp_path / "q"))
     assert (status, out) == (126, "")

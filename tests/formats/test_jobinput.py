@@ -9,6 +9,7 @@ import pytest
 from rq_py.errors import InputError
 from rq_py.formats.jobinput import read_jobs
 from rq_py.job import MAX_COMMAND_BYTES, JobSpec
+from tests.formats.hostile import each
 
 
 def commands(data: bytes | str) -> list[str]:
@@ -16,7 +17,7 @@ def commands(data: bytes | str) -> list[str]:
 
 
 def jobs(data: bytes | str) -> list[JobSpec]:
-    return list(read_jobs(io.BytesIO(data if isinstance(data, bytes) else data.encode()), "joblist"))
+    return [*each(read_jobs(io.BytesIO(data if isinstance(data, bytes) else data.encode()), "joblist"))]
 
 
 def error(data: bytes | str) -> str:

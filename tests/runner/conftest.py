@@ -165,6 +165,6 @@ def runner(stopped: RunnerUnderTest) -> RunnerUnderTest:
 def raw_connection(state_dir: Path) -> socket.socket:
     """Return a bare connection to the runner's socket, with a deadline."""
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connected.connect(str(state_dir / SOCKET))  # without a deadline: it would not wait while many others do
     connected.settimeout(DEADLINE)
-    connected.connect(str(state_dir / SOCKET))
     return connected
