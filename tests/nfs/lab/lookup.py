@@ -44,7 +44,8 @@ def submitted(trial: Trial, node: Node, commands: Sequence[str], *options: str) 
 
 def begun(node: Node) -> set[tuple[int, int]]:
     """The (jid, attempt) that have begun on this node, by the jobs' own account."""
-    out = node.sh(f"cat {EVIDENCE}/jobs.* 2>/dev/null | grep '^start ' || :").out
+    # -a: a power loss leaves zeros in the file, behind which a plain grep sees nothing.
+    out = node.sh(f"cat {EVIDENCE}/jobs.* 2>/dev/null | grep -a '^start ' || :").out
     return {(int(line.split()[1]), int(line.split()[2])) for line in out.splitlines()}
 
 

@@ -7,7 +7,7 @@ from tests.nfs.lab.cluster import EVIDENCE, Lab
 
 def attempts(lab: Lab) -> int:
     """How many attempts have begun, on the nodes that are on. It asks nothing of the queue or the server."""
-    script = f"cat {EVIDENCE}/jobs.* 2>/dev/null | grep -c '^start ' || :"
+    script = f"cat {EVIDENCE}/jobs.* 2>/dev/null | grep -ac '^start ' || :"
     return sum(int(node.sh(script).out) for node in lab.nodes if node.machine.is_on)
 
 
