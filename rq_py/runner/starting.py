@@ -21,8 +21,8 @@ _NEXT_LOOK = 0.02
 def start_runner(state_dir: str | os.PathLike[str], python: str, deadline: float) -> None:
     """Start a runner for ``state_dir`` with the interpreter ``python`` and wait until it can be connected to.
 
-    Where another one holds the place already this returns too, a moment later. ``deadline`` is a reading of
-    ``boottime()``.
+    Where another one holds the place already this returns too, a moment later, and where somebody has killed
+    the new one meanwhile: connecting tells. ``deadline`` is a reading of ``boottime()``.
 
     Raises:
         RunnerError: it did not start, or not in time; the message says where it logs.
@@ -57,8 +57,9 @@ def start_runner(state_dir: str | os.PathLike[str], python: str, deadline: float
         answer = _read_answer(reader, deadline)
     finally:
         os.close(reader)
-    os.waitpid(pid, 0)  # it has detached or failed by now; the runner itself is nobody's child
-    if answer == TAKEN:
+    _, status = os.waitpid(pid, 0)  # it has detached or failed by now; the runner itself is nobody's child
+    was_killed = not answer and (status == 0 or os.WIFSIGNALED(status))  # before or after it had detached
+    if answer == TAKEN or was_killed:
         select.select([], [], [], _NEXT_LOOK)
     elif answer != READY:
         why = answer.decode(errors="replace").strip() or f"see {log_path}"

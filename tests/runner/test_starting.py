@@ -57,6 +57,18 @@ def test_a_directory_of_another_user_is_refused(state_dir: Path) -> None:
     assert "it belongs to uid 65534" in start_refused(state_dir)
 
 
+@pytest.mark.parametrize("words", ["kill -9 $$", "exit 0"], ids=["at once", "after it has detached"])
+def test_one_that_is_killed_while_it_starts_is_started_again(
+    state_dir: Path, tmp_path: Path, words: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n[ -e {tmp_path}/once ] || {{ : > {tmp_path}/once; {words}; }}\n"
+                      f'exec {sys.executable} "$@"\n')  # fmt: skip
+    python.chmod(0o755)
+    RunnerClient.connect_or_start(state_dir, str(python)).close()
+    assert (tmp_path / "once").exists()
+
+
 def test_a_link_in_the_place_of_a_file_is_not_followed(state_dir: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
