@@ -18,10 +18,16 @@ LOGIN_CHOICES = ("once", "each", "never")
 ACCESS_CHOICES = ("private", "group", "public")
 #: What the directory is. Only a queue takes jobs and is fed; the others are copies for reading.
 QUEUE, SNAPSHOT, ROTATION = KINDS = ("queue", "snapshot", "rotation")
-#: Without a retention jobs that have ended stay until somebody deletes or rotates them.
-NO_RETENTION = "none"
+#: Without a retention jobs that have ended stay until somebody deletes or rotates them, and without an output
+#: limit they may write as much as there is space.
+NONE = "none"
+
+#: What is not written, so that an rqpy which does not know the setting reads the rest.
+_UNWRITTEN = (("retention", NONE), ("output_limit", NONE))
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+_SIZE = re.compile(r"([1-9][0-9]{0,14})([KMG]?)")
+_BYTES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -30,7 +36,8 @@ class Settings(NamedTuple):
 
     ``lock_lease`` and ``node_lease`` are seconds. ``access`` says who else may use the directory:
     nobody, the group ``group`` (reads and writes), or everybody (reads). ``retention`` is the time, such as
-    ``90d``, after which the feeders delete jobs that have ended.
+    ``90d``, after which the feeders delete jobs that have ended. ``output_limit`` is the size, such as
+    ``100M``, above which stdout and stderr of a job together have it ended.
     """
 
     uuid: str
@@ -42,7 +49,8 @@ class Settings(NamedTuple):
     access: str = "private"
     group: str = ""
     kind: str = QUEUE
-    retention: str = NO_RETENTION
+    output_limit: str = NONE
+    retention: str = NONE
 
     @property
     def directory_mode(self) -> int:
@@ -61,13 +69,19 @@ class Settings(NamedTuple):
         return None if match is None else float(int(match[1]) * _SECONDS[match[2]])
 
     @property
+    def output_bytes(self) -> int | None:
+        """The output limit in bytes; None for none."""
+        match = _SIZE.fullmatch(self.output_limit)
+        return None if match is None else int(match[1]) * _BYTES[match[2]]
+
+    @property
     def umask(self) -> int:
         """The umask under which a job's stream files are made, so that they get the queue's modes."""
         return 0o777 & ~(self.file_mode | 0o111)
 
 
 #: What ``create KEY=VALUE`` may set; the rest is identity.
-CHANGEABLE = ("shell", "login", "lock_lease", "node_lease", "retention")
+CHANGEABLE = ("shell", "login", "lock_lease", "node_lease", "retention", "output_limit")
 
 
 def from_texts(base: Settings, texts: Mapping[str, str]) -> Settings:
@@ -100,9 +114,14 @@ def _check(settings: Settings) -> None:
     for key, least in (("lock_lease", 1.0), ("node_lease", 2.0)):
         if not least <= getattr(settings, key) < float("inf"):
             raise UsageError(f"{key}: {getattr(settings, key)} s will not do, the least is {least} s")
-    if settings.retention != NO_RETENTION and settings.retention_seconds is None:
+    if settings.retention != NONE and settings.retention_seconds is None:
         raise UsageError(
-            f"retention: {settings.retention!r} is neither {NO_RETENTION} nor a number of s m h d w, as 90d"
+            f"retention: {settings.retention!r} is neither {NONE} nor a number of s m h d w, as 90d"
+        )
+    if settings.output_limit != NONE and settings.output_bytes is None:
+        raise UsageError(
+            f"output_limit: {settings.output_limit!r} is neither {NONE} nor a number of bytes, K, M or G, "
+            "as 100M"
         )
     try:
         emit(settings)
@@ -115,7 +134,7 @@ def emit(settings: Settings) -> str:
     values: dict[str, object] = {"format": settings.format, "uuid": settings.uuid}
     for name, value in settings._asdict().items():
         # An ordinary queue says nothing of its kind; a copy does, and rqpys that know no copies refuse it.
-        if value not in ("", QUEUE) and (name, value) != ("retention", NO_RETENTION):
+        if value not in ("", QUEUE) and (name, value) not in _UNWRITTEN:
             values[name] = _short(value) if isinstance(value, float) else value
     return "# rqpy queue: identity and settings\n" + flat.emit(values)
 

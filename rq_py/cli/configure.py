@@ -26,6 +26,9 @@ def command(context: Context, settings: Sequence[str], output: str) -> None:
     With a retention, such as 90d (a number of s, m, h, d or w), the feeders delete jobs that ended longer
     ago, with their streams and data; none, as it is unless set, keeps them. They look for it at their start
     and once an hour.
+
+    With an output_limit, such as 100M (bytes, K, M or G), a running job whose stdout and stderr together are
+    longer is ended: TERM, and KILL after the feeder's grace. It is finished with the reason output_limit.
     """
     texts: dict[str, str] = {}
     for word in settings:

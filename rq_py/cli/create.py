@@ -33,7 +33,7 @@ def command(
 
     It is private to you unless you say otherwise. KEY=VALUE sets how it works: shell (bash), login (once,
     each or never: how jobs get your login environment), lock_lease and node_lease (seconds), retention (none,
-    or such as 90d: see configure).
+    or such as 90d) and output_limit (none, or such as 100M): see configure.
     """
     from rq_py.queue import Queue
 

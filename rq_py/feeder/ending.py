@@ -11,7 +11,7 @@ from rq_py.feeder import leftovers
 from rq_py.feeder.log import LOG
 from rq_py.runner.client import Exit, Key, RunnerClient
 from rq_py.runner.identity import boottime
-from rq_py.runner.processes import Process, signal_process
+from rq_py.runner.processes import Process
 
 #: Seconds after KILL until a stop gives jobs up that do not end: they sleep in the kernel.
 GIVE_UP_SECONDS = 10.0
@@ -107,24 +107,9 @@ class Ending:
             self._signal_at = boottime() + self._grace if self._signals else float("inf")
         # CONT, because it changes nothing for a process that runs: the answer says how many there are.
         gone = {key: ended for key, ended in self.lingering.items() if not runner.kill(key, signal.SIGCONT)}
-        for key in self._end_strays(gone):
+        for key in leftovers.signal_strays(self._queue, gone, self._told, () if self._signals else gone):
             del gone[key]
         self._gone |= gone.keys()
         self.lingering = {key: ended for key, ended in self.lingering.items() if key not in gone}
         self.at = min(self._signal_at, boottime() + LOOK_SECONDS if self.lingering else float("inf"))
         return gone
-
-    def _end_strays(self, keys: Collection[Key]) -> set[Key]:
-        """Signal what has left its job's tree, but has its variables; say which jobs still have some.
-
-        The runner does not find a process that has made a session of its own and lost its parent. It gets
-        TERM when it is seen first, and KILL once the grace is over.
-        """
-        strays = leftovers.find_marked(self._queue, keys)
-        for process in (process for found in strays.values() for process in found):
-            if process not in self._told:
-                self._told.add(process)
-                signal_process(*process, signal.SIGTERM)
-            elif not self._signals:
-                signal_process(*process, signal.SIGKILL)
-        return set(strays)

@@ -19,7 +19,7 @@ from rq_py import clock
 from rq_py.job import Job
 from rq_py.runner.client import Exit, Key
 from rq_py.runner.identity import boottime, start_ticks
-from rq_py.runner.processes import Process, Tree, members
+from rq_py.runner.processes import Process, Tree, members, signal_process
 from rq_py.runner.shell import BOOT
 
 #: Seconds between TERM and KILL, and after KILL until a process counts as one that cannot be ended.
@@ -97,6 +97,23 @@ def find_marked(queue: Path, keys: Collection[Key]) -> dict[Key, list[Process]]:
                 if start is not None:
                     found.setdefault(key, []).append((int(name), start))
     return found
+
+
+def signal_strays(queue: Path, keys: Collection[Key], told: set[Process], kill: Collection[Key]) -> set[Key]:
+    """End what has left its job's tree, but has its variables; return the jobs of which there was some.
+
+    The runner does not find a process that has made a session of its own and lost its parent. It gets TERM
+    when it is seen first, as ``told`` remembers, and KILL after that if its job is in ``kill``.
+    """
+    strays = find_marked(queue, keys)
+    for key, found in strays.items():
+        for process in found:
+            if process not in told:
+                told.add(process)
+                signal_process(*process, signal.SIGTERM)
+            elif key in kill:
+                signal_process(*process, signal.SIGKILL)
+    return set(strays)
 
 
 def of_session(ended: Exit, booted: float) -> list[Process]:

@@ -16,6 +16,7 @@ from rq_py.feeder.ahead import Ahead
 from rq_py.feeder.ending import Ending, Mode
 from rq_py.feeder.leftovers import key_of
 from rq_py.feeder.log import LOG
+from rq_py.feeder.output import OutputLimit
 from rq_py.feeder.pace import LOCK_WAIT, Backoff, Idle, Round
 from rq_py.feeder.reconcile import outcome_of
 from rq_py.feeder.retention import Retention
@@ -53,6 +54,7 @@ class Feeder:
         self._storage = Backoff(longest=2.0)
         self._attaching = Backoff(first=0.2)
         self._retention = Retention(session.queue, session.feeder)
+        self._output = OutputLimit(session.queue, self._options.grace)
         self._settling = Backoff(first=0.1, longest=FULL_TICK)  # until the runner has told all that it knows
         self._begin_anew()
 
@@ -72,6 +74,7 @@ class Feeder:
                     self._withdraw_where_due()
                     self._tick_where_due()
                     self._slots.exits |= self._ending.pursue(self._session.runner, self._slots.running)
+                    self._output.enforce(self._session.runner, self._slots.running)
                 if self._is_untroubled:
                     self._retention.delete_some()
                 if self._session.is_attached:
@@ -263,9 +266,9 @@ class Feeder:
         if not self._session.is_attached:
             times.append(self._attaching.until)
         elif self._storage.failing:
-            times += [self._ending.at, self._storage.until]
+            times += [self._ending.at, self._storage.until, self._output.at]
         else:
-            times += [self._ending.at, self._full_tick.at, self._withdraw_at]
+            times += [self._ending.at, self._full_tick.at, self._withdraw_at, self._output.at]
             if self._settling.failing and not self._ending.lingering:
                 times.append(self._settling.until)
             if self._doubtful or self._slots.has_work_for_the_database:

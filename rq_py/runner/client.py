@@ -212,15 +212,15 @@ class RunnerClient:
         if len(self._unsent) > _PIECE:
             self._send_unsent()
 
-    def kill(self, key: Key, signum: int) -> int:
+    def kill(self, key: Key, signum: int, reason: str | None = None) -> int:
         """Send ``signum`` to all processes of a job; return how many there were.
 
-        A job that has ended can still be killed until it is confirmed, where it has been killed before: that
-        reaches what outlived its shell. For any other job that does not run the answer is 0.
+        With a ``reason`` its exit has that, and is told only when nothing of it is left. A job that has ended
+        can still be killed until it is confirmed, where it was before. For others the answer is 0.
 
         Raises RunnerGone when the connection is lost, RunnerError for a signal that does not exist.
         """
-        answer = self._ask("kill", **records.wire_key(key), signal=int(signum))
+        answer = self._ask("kill", **records.wire_key(key), signal=int(signum), reason=reason)
         return protocol.take_int(answer, "signalled")
 
     def renewed(self, lease_seconds: float, at: float | None = None) -> None:

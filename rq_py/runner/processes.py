@@ -13,6 +13,7 @@ import signal
 from collections.abc import Iterable, Sequence
 
 from rq_py.runner.identity import GONE_STATES, PARENT, SESSION, START, STATE, start_ticks, stat_fields
+from rq_py.runner.protocol import LEASE_LOST
 
 #: A process and its start time in clock ticks: one process of this boot.
 Process = tuple[int, int]
@@ -69,14 +70,26 @@ class Tree:
         self.start = start
         self.reached: set[Process] = set()
         self.is_condemned = False  # the dead man's switch has told its shell to end
+        self._ended_for: str | None = None  # why the feeder has
+
+    @property
+    def verdict(self) -> str | None:
+        """Why its shell was told to end, where the exit is to say so, and is to wait for all of the tree."""
+        return LEASE_LOST if self.is_condemned else self._ended_for
 
     def members(self, look: Look | None = None) -> set[Process]:
         """Return its living processes, by ``look`` or a fresh one. Raises OSError as ``Look`` does."""
         return (look or Look()).members(self.pid, self.start, self.reached)
 
-    def signal(self, signum: int) -> int:
-        """Send ``signum`` to all of it; return to how many processes. Raises OSError as ``Look`` does."""
-        return signal_trees([self], signum)
+    def signal(self, signum: int, reason: str | None = None) -> int:
+        """Send ``signum`` to all of it, for the ``verdict`` with a ``reason``; return to how many processes.
+
+        Raises OSError as ``Look`` does.
+        """
+        count = signal_trees([self], signum)
+        if reason is not None and (self.pid, self.start) in self.reached:
+            self._ended_for = reason
+        return count
 
 
 def members(pid: int, start: int) -> list[Process]:

@@ -17,6 +17,7 @@ from rq_py.runner.deadman import DeadMan
 from rq_py.runner.identity import boot_id, boottime
 from rq_py.runner.journal import Journal, Key
 from rq_py.runner.orders import Orders
+from rq_py.runner.shell import MAX_REASON
 from rq_py.runner.shells import MAX_SHELLS, Order, Shells
 
 #: Exits in the answer to a hello; the others are pushed after it.
@@ -139,8 +140,9 @@ class Requests:
     def _kill(self, message: Message, _feeder: Connection) -> Answer:
         signum = protocol.take_int(message, "signal", low=1, high=64)
         key = protocol.take_key(message)
+        reason = _reason(message)
         self._orders.drop(key)
-        return {"signalled": self._shells.kill(key, signum)}
+        return {"signalled": self._shells.kill(key, signum, reason)}
 
     def _renewed(self, message: Message, _feeder: Connection) -> Answer:
         lease, at = protocol.take_seconds(message, "lease"), protocol.take_seconds(message, "at")
@@ -171,6 +173,13 @@ def _order(item: Message) -> Order:
         restartable=protocol.take_bool(item, "restartable"),
         script=protocol.take_bytes(item, "script"),
     )
+
+
+def _reason(message: Message) -> str | None:
+    """What the exit of a job that is killed is to say, if anything."""
+    if message.get("reason") is None:
+        return None
+    return protocol.take_bytes(message, "reason")[:MAX_REASON].decode("utf-8", "replace")
 
 
 def wire_key(key: Key) -> Answer:

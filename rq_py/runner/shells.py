@@ -15,7 +15,7 @@ from rq_py.errors import RunnerError
 from rq_py.runner.identity import boottime
 from rq_py.runner.journal import Journal, Key, Record
 from rq_py.runner.processes import Tree
-from rq_py.runner.protocol import LEASE_LOST, take_key
+from rq_py.runner.protocol import take_key
 from rq_py.runner.shell import GOING, Shell
 
 #: Most shells at a time, whatever their state: each is an item in an answer. There are fewer where the
@@ -242,13 +242,13 @@ class Shells:
             return f"shell {order.pid} is not ready{self._last_break}"
         return None
 
-    def kill(self, key: Key, signum: int) -> int:
+    def kill(self, key: Key, signum: int, reason: str | None = None) -> int:
         """Send ``signum`` to all processes of a job; return how many it reached, 0 if the job is not known.
 
         One that has ended is known until it is forgotten if it was signalled before. OSError without /proc.
         """
         tree = self._going[key].tree if key in self._going else self._ended.get(key)
-        return 0 if tree is None else tree.signal(signum)
+        return 0 if tree is None else tree.signal(signum, reason)
 
     def forget(self, keys: Sequence[Key]) -> None:
         """Forget exits, orphans and rebooted jobs. What runs here is not forgotten, whoever asks for it."""
@@ -278,8 +278,8 @@ class Shells:
                 self.behind = True
         over, self._over = self._over, []
         for shell, record in over:
-            if shell.tree.is_condemned and _is_left(shell.tree):
-                self._over.append((shell, record))  # whoever hears of its exit may start the job anew
+            if shell.tree.verdict and _is_left(shell.tree):
+                self._over.append((shell, record))  # who hears of its exit may run it anew, or forget it
             else:
                 self._end(shell)
                 exits.append(record)
@@ -299,8 +299,6 @@ class Shells:
         reason = shell.last_words() if code == _CANNOT_EXECUTE else None
         if code is not None and not shell.has_begun:
             code, reason = _CANNOT_EXECUTE, _NEVER_BEGAN
-        if shell.tree.is_condemned:
-            reason = LEASE_LOST
         return {
             "jid": key[0],
             "attempt": key[1],
@@ -313,7 +311,7 @@ class Shells:
             "user_cpu": round(usage.ru_utime, 6),
             "system_cpu": round(usage.ru_stime, 6),
             "max_rss": usage.ru_maxrss * 1024,  # Linux counts it in KiB, getrusage(2)
-            "reason": reason,
+            "reason": shell.tree.verdict or reason,
         }
 
     def _end_idle(self, shell: Shell, status: int) -> None:

@@ -60,6 +60,20 @@ def test_a_retention_is_a_number_with_a_unit(
 
 
 @pytest.mark.parametrize(
+    ("text", "size"),
+    [("1", 1), ("4096", 4096), ("8K", 8192), ("100M", 104_857_600), ("2G", 2_147_483_648), ("none", None)],
+)
+def test_an_output_limit_is_a_size(rqpy: Rqpy, queue: Queue, text: str, size: int | None) -> None:
+    assert queue.settings.output_bytes is None
+    assert "output_limit" not in queue.dir.settings.read_text(), (
+        "an rqpy that does not know it reads the rest"
+    )
+    shown = rqpy("configure", f"output_limit={text}", queue=queue.path, check=True).stdout
+    assert str(yaml.safe_load(shown)["output_limit"]) == text
+    assert Queue(queue.path).settings.output_bytes == size
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["uuid=0123456789abcdef0123456789abcdef"], "uuid: is what the queue was made as"),
@@ -75,6 +89,13 @@ def test_a_retention_is_a_number_with_a_unit(
         *(
             ([f"retention={text}"], f"retention: '{text}' is neither none nor a number of s m h d w")
             for text in ("", "90", "0d", "-1d", "1y", "1.5h", "1d2h", "forever", "9999999d")
+        ),
+        *(
+            (
+                [f"output_limit={text}"],
+                f"output_limit: '{text}' is neither none nor a number of bytes, K, M or G",
+            )
+            for text in ("", "0", "0M", "-1", "1.5G", "100MB", "1T", "10m", "1 M", "much", "9" * 16)
         ),
         (["shell="], "shell"),
         (["shell=a\nb: c"], "shell"),

@@ -12,6 +12,7 @@ import pytest
 
 from rq_py.errors import RunnerError
 from rq_py.runner.client import Key, Launch, LaunchResult
+from rq_py.runner.identity import start_ticks
 from tests.runner.conftest import RunnerUnderTest
 from tests.waiting import wait_until
 
@@ -134,6 +135,24 @@ def test_what_outlives_a_killed_shell_can_be_killed_until_it_is_confirmed(
     runner.wait_exits()
     assert runner.feeder.kill(key, signal.SIGKILL) >= 1
     wait_until(lambda: runner.feeder.kill(key, signal.SIGKILL) == 0)
+
+
+def test_a_kill_with_a_reason_is_told_when_nothing_is_left(runner: RunnerUnderTest, tmp_path: Path) -> None:
+    deaf = tmp_path / "deaf"
+    key = runner.launch(f"sh -c \"trap '' TERM; : >'{deaf}'; while :; do sleep 0.1; done\"; :")
+    wait_until(deaf.exists)
+    with pytest.raises(RunnerError, match="NUL"):
+        runner.feeder.kill(key, signal.SIGTERM, "a\0b")
+    runner.feeder.kill(key, signal.SIGTERM, "x" * 600)
+    (known,) = runner.feeder.running()
+    wait_until(lambda: start_ticks(known.pid) is None)  # the shell was reaped
+    assert runner.connect().running == [known], "also for the next feeder"
+    runner.feeder.kill(key, signal.SIGKILL)
+    (ended,) = runner.wait_exits()
+    assert (ended.key, ended.signal, ended.reason) == (key, signal.SIGTERM, "x" * 500)
+    runner.disconnect()
+    assert [known.reason for known in runner.connect().exits] == ["x" * 500]
+    assert runner.run("exit 3").reason is None
 
 
 def test_launching_twice_or_in_a_shell_that_is_not_ready_fails(runner: RunnerUnderTest) -> None:
