@@ -61,6 +61,8 @@ def _rebuild(store: Store, corrupt: Generation, verdict: str) -> dict[str, objec
 
     def mend(draft: Generation) -> None:
         results.append(salvage.salvage(draft.database, store.directory))
+        if results[0].lost:
+            _keep(corrupt)  # before the others go on: a day later nothing else would be left of it
 
     new = successor.make(store.directory, store.settings, corrupt, f"corrupt: {verdict}"[:200], mend=mend)
     store.generations.point_at(new)
@@ -68,17 +70,21 @@ def _rebuild(store: Store, corrupt: Generation, verdict: str) -> dict[str, objec
     if results:
         done |= {"jobs_saved": results[0].saved, "jobs_lost": results[0].lost}
         if results[0].lost:
-            done["corrupt"] = str(_keep(corrupt))
+            done["corrupt"] = str(_kept(corrupt))
     return done
 
 
-def _keep(corrupt: Generation) -> Path:
-    """Give the corrupt files second names that no feeder tidies away; returns the folder."""
-    folder = corrupt.path.with_name(f"{corrupt.path.name}.corrupt")
+def _kept(corrupt: Generation) -> Path:
+    """The folder that keeps the corrupt files."""
+    return corrupt.path.with_name(f"{corrupt.path.name}.corrupt")
+
+
+def _keep(corrupt: Generation) -> None:
+    """Give the corrupt files second names that no feeder tidies away."""
+    folder = _kept(corrupt)
     with file_errors(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         for path in (corrupt.database, corrupt.journal):
             with suppress(FileExistsError, FileNotFoundError):
                 os.link(path, folder / path.name)
         sync_directory(folder)
-    return folder
