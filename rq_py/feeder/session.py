@@ -13,7 +13,7 @@ from typing import Protocol
 import rq_py
 from rq_py import claims, clock, writers
 from rq_py.errors import FeederError, LockTimeout, QueueError, RunnerError, RunnerGone, StorageError
-from rq_py.feeder import environment, log, namesake, single
+from rq_py.feeder import environment, log, namesake, single, testpoint
 from rq_py.feeder.control import Ear
 from rq_py.feeder.ending import Mode
 from rq_py.feeder.leases import RENEWALS, Leases
@@ -111,12 +111,26 @@ class Session:
         )
         self.leases = Leases(self.queue, self.feeder)
         stack.callback(self.detach)
-        self.attach()
-        self._refuse_namesake(one.killed)
-        self.agree({})
+        self._meet_runner(one.killed)
         self.leases.begin()
-        self.leases.introduce(self.runner)
+        testpoint.reached("agreed")
+        with contextlib.suppress(RunnerGone):  # the loop finds out as well
+            self.leases.introduce(self.runner)
         self._tidy()
+
+    def _meet_runner(self, killed: FeederInfo | None) -> None:
+        """Attach and agree; once more should the runner be killed meanwhile. Raises as these do."""
+        for is_last in (False, True):
+            try:
+                self.attach()
+                testpoint.reached("attached")
+                self._refuse_namesake(killed)
+                self.agree({})
+            except RunnerGone:
+                if is_last:
+                    raise
+            else:
+                return
 
     def _refuse_namesake(self, killed: FeederInfo | None) -> None:
         """Before anything is buried: no other machine may feed under this name. Raises FeederError.

@@ -99,6 +99,19 @@ def test_both_killed_between_commit_and_launch_gives_the_jobs_back(
     assert (tmp_path / "ran").read_text() == "ran\n" * 2
 
 
+@pytest.mark.parametrize("point", ["attached", "agreed"])
+def test_a_runner_that_is_killed_while_the_feeder_starts_is_replaced(
+    queue: Queue, feed: Feed, environment: dict[str, str], tmp_path: Path, point: str
+) -> None:
+    """Found in the NFS lab."""
+    queue.submit("exit 3")
+    starting = Stopped(feed, tmp_path, point, "--until-empty")
+    runner_is_gone(runner_pid(queue, environment))
+    starting.goes_on()
+    assert starting.feeder.ends() == 0, starting.feeder.log
+    assert queue.job(1).exit_status == 3
+
+
 def test_the_feeder_alone_killed_between_commit_and_launch(queue: Queue, feed: Feed, tmp_path: Path) -> None:
     queue.submit(f"echo ran >> {tmp_path}/ran")
     stopped = Stopped(feed, tmp_path, "committed")
