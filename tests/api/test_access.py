@@ -21,13 +21,6 @@ _PROGRAM = (
     PRELUDE
     + """
 become(int(arguments[1]), int(arguments[1]))
-def attempt(work):
-    try:
-        say("ok", work())
-    except RqError as error:
-        say(type(error).__name__, error)
-    except BaseException as error:
-        say("BUG", repr(error))
 """
 )
 

@@ -116,13 +116,6 @@ become(uid, uid)
 queue = Queue.create(arguments[0], settings={"login": "never", "shell": "sh"})
 say(queue.settings.uuid)
 hear()
-def attempt(work):
-    try:
-        say("ok", work())
-    except RqError as error:
-        say(type(error).__name__, error)
-    except BaseException as error:
-        say("BUG", repr(error))
 options = FeedOptions(str(queue.path), 1, until_empty=True)
 attempt(lambda: daemon.start(options))
 attempt(lambda: feed(options))

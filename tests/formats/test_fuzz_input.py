@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,17 +31,6 @@ from tests.formats.hostile import (
     read,
 )
 from tests.formats.jobs import job, texts
-
-
-@pytest.fixture(params=["C", "pure"], scope="module")
-def parser(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The C parser, and the one that is there on every machine."""
-    if request.param == "C" and not hasattr(yaml, "CSafeLoader"):
-        pytest.skip("PyYAML was built without libyaml")
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "pure":
-            patch.delattr(yaml, "CSafeLoader", raising=False)
-        yield str(request.param)
 
 
 @settings(max_examples=150, deadline=None)

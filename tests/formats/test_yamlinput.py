@@ -18,16 +18,7 @@ from rq_py.formats.yamlinput import MAX_JOB_BYTES
 from rq_py.job import Job, JobSpec, State
 from tests.formats.jobs import AWKWARD, commands, job, jobs
 
-
-@pytest.fixture(params=["C", "pure"], autouse=True, scope="module")
-def parser(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run every test with the C parser and with the one that is there on every machine."""
-    if request.param == "C" and not hasattr(yaml, "CSafeLoader"):
-        pytest.skip("PyYAML was built without libyaml")
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "pure":
-            patch.delattr(yaml, "CSafeLoader", raising=False)
-        yield str(request.param)
+pytestmark = pytest.mark.usefixtures("parser")
 
 
 def read(text: str | bytes) -> list[JobSpec]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: To be put before a program; then ``become(uid, gid)``.
+#: To be put before a program: ``become(uid, gid)``, and ``attempt(work)``, which says what came of it.
 PRELUDE = """
 import tempfile
 def become(uid, gid):
@@ -24,4 +24,11 @@ def become(uid, gid):
     os.setgid(gid)
     os.setuid(uid)
     os.umask(0o077)
+def attempt(work):
+    try:
+        say("ok", work())
+    except RqError as error:
+        say(type(error).__name__, error)
+    except BaseException as error:
+        say("BUG", repr(error))
 """
