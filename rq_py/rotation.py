@@ -186,7 +186,7 @@ def _amend(rotation: Store, void: Spool) -> None:
 
 
 def _pack(place: Path, packed: Path, mode: int, at_step: Callable[[str], None]) -> None:
-    """Make a compressed archive of the rotation, durably, and remove the rotation then."""
+    """Make a compressed archive of the rotation, durably, and remove that then. Raises StorageError."""
     draft = draft_file(packed)
     try:
         with file_errors(packed):
@@ -199,8 +199,14 @@ def _pack(place: Path, packed: Path, mode: int, at_step: Callable[[str], None]) 
         raise
     at_step("packed")
     aside = draft_file(place)
-    with suppress(OSError):  # what is half removed must not look like a rotation
-        os.rename(place, aside)
+    try:
+        os.rename(place, aside)  # what is half removed must not look like a rotation
+    except OSError as error:
+        raise StorageError(
+            f"{packed}: is there, but the rotation that it was made of cannot be removed: "
+            f"{place}: {error.strerror}"
+        ) from error
+    with suppress(OSError):
         remove_tree(aside)
     at_step("unpacked")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import sqlite3
@@ -9,7 +10,7 @@ import tarfile
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 #: Columns that differ from run to run: times, and the tokens and names that follow from who ran it.
 _VOLATILE = frozenset({"submitted", "submitter", "token", "feeder", "started", "finished", "elapsed"})
@@ -72,6 +73,15 @@ def _of_queue(queue: Path) -> Said:
             job[kind] = _content(queue / kind / str(row["jid"]))
         jobs.append(job)
     return {"settings": settings, "jobs": jobs, "integrity": verdict}
+
+
+def without_gaps(found: dict[str, Said]) -> dict[str, Said]:
+    """The same with the jobs counted through: a new generation leaves jids out for late submits."""
+    said = copy.deepcopy(found)
+    for one in said.values():
+        for position, job in enumerate(cast("list[dict[str, object]]", one.get("jobs", []))):
+            job["jid"] = position
+    return said
 
 
 def _content(path: Path) -> object:
