@@ -1,9 +1,9 @@
 """Starts programs for the harness and measures them; a small process by itself, standard library only.
 
 It reads a line of JSON for each program, ``[argv, environment, input file]``, and answers with one,
-``[seconds, end, peak RSS in bytes, exit status]``; ``end`` is of the monotonic clock. Linux counts the memory
-of the process that starts a program into the program's own peak (wait4(2) after vfork(2)), so the one that
-starts it has to be small.
+``[seconds, CPU seconds, end, peak RSS in bytes, exit status]``; ``end`` is of the monotonic clock. Linux
+counts the memory of the process that starts a program into the program's own peak (wait4(2) after vfork(2)),
+so the one that starts it has to be small.
 """
 
 import json
@@ -22,10 +22,11 @@ def run(argv: list[str], environment: dict[str, str], source: str) -> list[float
     try:
         pid = os.posix_spawnp(argv[0], argv, environment, file_actions=actions)
     except OSError:
-        return [0.0, begin, 0, 127]
+        return [0.0, 0.0, begin, 0, 127]
     _, status, usage = os.wait4(pid, 0)
     end = time.monotonic()
-    return [end - begin, end, usage.ru_maxrss * 1024, os.waitstatus_to_exitcode(status)]
+    cpu = usage.ru_utime + usage.ru_stime
+    return [end - begin, cpu, end, usage.ru_maxrss * 1024, os.waitstatus_to_exitcode(status)]
 
 
 def main() -> None:

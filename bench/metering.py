@@ -18,9 +18,10 @@ METER = Path(__file__).with_name("meter.py")
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended well: seconds, when (monotonic clock), and its peak RSS in bytes."""
+    """A process that ended well: seconds, of them CPU, when (monotonic clock), and its peak RSS in bytes."""
 
     seconds: float
+    cpu: float
     end: float
     peak: float
 
@@ -48,10 +49,10 @@ class Meter:
         answer = self._process.stdout.readline()
         if not answer:
             raise CannotRun(f"the meter has ended: {' '.join(argv)}")
-        seconds, end, peak, status = json.loads(answer)
+        seconds, cpu, end, peak, status = json.loads(answer)
         if status:
             raise CannotRun(f"exit status {status}: {' '.join(argv)}")
-        return Ended(seconds, end, peak)
+        return Ended(seconds, cpu, end, peak)
 
     def __enter__(self) -> Self:
         return self

@@ -84,7 +84,7 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str =
 def kind_of(name: str, peers: Mapping[str, Mapping[str, object]]) -> str:
     """Which of COLOURS a contestant has; who is no peer is a limit."""
     peer = peers.get(name)
-    if name == "rqpy":
+    if name in {"rqpy", "rqpy-quiet"}:
         return "rq_py"
     if peer is None or peer["is_limit"]:
         return "a limit, no queue"

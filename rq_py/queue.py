@@ -25,11 +25,8 @@ from rq_py.errors import NotAQueue, NotFound, StorageError
 from rq_py.job import Job, JobSpec
 from rq_py.locking.owner import node_name
 from rq_py.queuedir import QueueDir, local_state_path
-from rq_py.selection import Selection, Selector
 from rq_py.store.files import file_errors
-from rq_py.store.rows import COLUMNS, jobs_of
 from rq_py.store.transaction import Store
-from rq_py.submission import Submitted, submit
 from rq_py.wake import wake
 
 if TYPE_CHECKING:
@@ -38,9 +35,11 @@ if TYPE_CHECKING:
     from rq_py.formats.jobspec import Alike
     from rq_py.querying import Result
     from rq_py.rotation import Rotated
+    from rq_py.selection import Selection, Selector
     from rq_py.settings import Settings
     from rq_py.staging import Source
     from rq_py.status import Status
+    from rq_py.submission import Submitted
 
 
 class Queue:
@@ -134,6 +133,8 @@ class Queue:
 
         ``stdin`` and ``data`` are given to every one of them. Raises InputError.
         """
+        from rq_py.submission import submit
+
         submitted = submit(self.store, specs, stdin, None if data is None else Path(data))
         wake(self.local_state)
         return submitted
@@ -144,7 +145,9 @@ class Queue:
         All rows are read at once and the lock is let go before the first is returned, so a reader
         that takes all night delays nobody. A jid that does not exist is passed over. Raises UsageError.
         """
-        selection = Selection(selectors)
+        from rq_py.store.rows import jobs_of
+
+        selection = _selection(selectors)
         with self.store.read() as tx:
             rows = selection.rows(tx)
         return jobs_of(cast("Iterable[list[object]]", rows))
@@ -157,6 +160,8 @@ class Queue:
 
     def recent(self, count: int) -> list[Job]:
         """The ``count`` jobs that were submitted last, the last one first; however many there are."""
+        from rq_py.store.rows import COLUMNS, jobs_of
+
         with self.store.read() as tx:
             sql = f"SELECT {COLUMNS} FROM jobs ORDER BY jid DESC LIMIT ?"  # noqa: S608
             return list(jobs_of(tx.execute(sql, [count]).fetchall()))
@@ -201,7 +206,7 @@ class Queue:
         """
         from rq_py.editing.edits import delete
 
-        return delete(self.store, Selection(selectors), keep_rows=keep_rows)
+        return delete(self.store, _selection(selectors), keep_rows=keep_rows)
 
     def update(self, *selectors: Selector, keep_rows: bool = True, **changes: Unpack[Changes]) -> Edited:
         """Change the selected jobs that are pending or holding: ``queue.update(42, priority=7, tag=None)``.
@@ -210,7 +215,7 @@ class Queue:
         """
         from rq_py.editing.edits import update
 
-        return self._woken(update(self.store, Selection(selectors), changes, keep_rows=keep_rows))
+        return self._woken(update(self.store, _selection(selectors), changes, keep_rows=keep_rows))
 
     def resubmit(self, *selectors: Selector, keep_rows: bool = True, **changes: Unpack[Changes]) -> Edited:
         """Let the selected jobs that do not run be run again: same jid, next attempt, same stdin.
@@ -219,7 +224,7 @@ class Queue:
         """
         from rq_py.editing.edits import resubmit
 
-        return self._woken(resubmit(self.store, Selection(selectors), changes, keep_rows=keep_rows))
+        return self._woken(resubmit(self.store, _selection(selectors), changes, keep_rows=keep_rows))
 
     def touch(self, command: str, *, tag: str | None = None, **changes: Unpack[TouchChanges]) -> Edited:
         """Change the waiting jobs with this command and tag, or submit one where there is none.
@@ -331,3 +336,10 @@ class Queue:
         if not stat.S_ISREG(found.st_mode):
             raise StorageError(f"{path}: is no regular file, so it is not the {name} of job {job.jid}")
         return path
+
+
+def _selection(selectors: Iterable[Selector]) -> Selection:
+    """The jobs that ``selectors`` select. Raises UsageError."""
+    from rq_py.selection import Selection  # a submit selects none
+
+    return Selection(selectors)

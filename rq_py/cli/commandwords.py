@@ -26,7 +26,7 @@ class CommandTaking(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse ``args``, sorted into options and words of the command first."""
-        help_names = set(self.get_help_option_names(ctx))
+        help_names = set(ctx.help_option_names)
         parameters = self.get_params(ctx)
         before = OptionWords(parameters)
         behind = OptionWords(one for one in parameters if one.name not in _BEFORE_ONLY)

@@ -230,7 +230,7 @@ class _Line:
             yield from _plain(("fatal", "error", "warn", "info", "debug"), incomplete)
         elif option.name in ("queue_option", "cwd"):
             yield CompletionItem(incomplete, type="dir")
-        elif isinstance(option.type, click.Path) or option.name in ("infile", "stdin", "data"):
+        elif option.name in ("log", "log_option", "infile", "stdin", "data"):
             yield CompletionItem(incomplete, type="file")
 
     def _words(self, arguments: Sequence[str], incomplete: str) -> Iterator[Item]:

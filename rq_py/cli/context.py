@@ -10,7 +10,7 @@ import click
 
 from rq_py.cli.logoptions import LOG_OPTIONS
 from rq_py.cli.modes import MODES
-from rq_py.cli.printing import print_line
+from rq_py.cli.printing import print_line, write
 from rq_py.errors import NotAQueue, UsageError
 
 if TYPE_CHECKING:
@@ -76,11 +76,12 @@ class Context:
         self._folder = folder
 
     def _open(self) -> Queue:
-        from rq_py.defaultqueue import open_default
         from rq_py.queue import Queue
 
         if self.named is not None:
             return Queue(self.named, timeout=self.timeout)
+        from rq_py.defaultqueue import open_default
+
         if MODES[self.mode].makes_default_queue:
             return open_default(timeout=self.timeout)
         path = self.queue_path
@@ -159,7 +160,21 @@ def shared_options() -> list[click.Parameter]:
             )
             for name, (words, declared) in LOG_OPTIONS.items()
         ),
+        click.Option(  # click's own looks for translations: with the module locale that is 2 % of a submit
+            ["--help", "-h", "help_option"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_show_help,
+            help="Show this message and exit.",
+        ),
     ]
+
+
+def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        write(ctx.get_help() + "\n")
+        ctx.exit()
 
 
 def _take_queue(ctx: click.Context, _: click.Parameter, value: str | None) -> None:

@@ -55,9 +55,9 @@ class Modes(click.Group):
         command: click.Command = import_module(f"rq_py.cli.{name}").command
         if not any(parameter.name == "queue_option" for parameter in command.params):
             own = {word for parameter in command.params for word in parameter.opts}
-            command.params.extend(option for option in shared_options() if own.isdisjoint(option.opts))
             if name in READING_MODES:
                 command.params.append(snapshot_option())
+            command.params.extend(option for option in shared_options() if own.isdisjoint(option.opts))
         return command
 
     def options_of(self, mode: str) -> OptionWords:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,16 @@ def verbosity(value: str) -> str:
     return text
 
 
+def file_path(value: str) -> str:
+    """Return ``value``, which must not be a directory. Raises click.BadParameter.
+
+    Instead of click.Path, which looks for translations when it is made, and loads the module locale for it.
+    """
+    if os.path.isdir(value):
+        raise click.BadParameter(f"{value!r} is a directory")
+    return value
+
+
 def size(value: str) -> int:
     """Return the bytes of a size with an optional k, M or G (of 1024). Raises click.BadParameter."""
     factor = {"k": 1024, "m": 1024**2, "g": 1024**3}.get(value[-1:].lower(), 1)
@@ -33,7 +44,7 @@ def size(value: str) -> int:
 LOG_OPTIONS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "log": (
         ("--log", "-l"),
-        {"type": click.Path(dir_okay=False), "metavar": "FILE", "help": "Log into FILE."},
+        {"type": file_path, "metavar": "FILE", "help": "Log into FILE."},
     ),
     "log_age": (
         ("--log-age",),

@@ -80,6 +80,8 @@ class Mount(NamedTuple):
 
 def _unescape(text: str) -> str:
     """Undo the octal escapes of proc(5): space, tab, newline and backslash."""
+    if "\\" not in text:  # as nearly always, and a node may have hundreds of mounts
+        return text
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from rq_py.queuedir import QueueDir
 from rq_py.store.files import server_time, sync_directory
 
-_ASIDE = re.compile(r"\.([0-9a-f]+)\.([0-9]{1,18})\.aside")
+_ASIDE = r"\.([0-9a-f]+)\.([0-9]{1,18})\.aside"
 #: Seconds for which what lies aside is believed: tokens are remembered for a day only (store/tokens.py).
 _KEEP_SECONDS = 43200.0
 
@@ -25,10 +25,11 @@ def put_back(connection: sqlite3.Connection, directory: QueueDir) -> None:
 
     Raises OSError, sqlite3.Error.
     """
+    aside_name = re.compile(_ASIDE)  # only here: every submit imports this module, hardly any comes here
     for kind in ("stdin", "data"):
         folder = directory.path / kind
         names = os.listdir(folder) if folder.is_dir() else []  # a snapshot has none
-        found = [match for name in names if (match := _ASIDE.fullmatch(name))]
+        found = [match for name in names if (match := aside_name.fullmatch(name))]
         if not found:
             continue
         oldest = server_time(folder) - _KEEP_SECONDS

@@ -20,7 +20,7 @@ from rq_py.store.files import file_errors, read_fresh, remove_tree, server_time,
 KEEP_OLD_SECONDS = 86400.0
 
 #: Files of one moment, which were to be renamed or removed: they hold the pid of their maker.
-_TEMPORARY = re.compile(r"\.(generation|db|queue\.yml|clock)\.[0-9]+(\.[0-9a-f]+)?")
+_TEMPORARY = r"\.(generation|db|queue\.yml|clock)\.[0-9]+(\.[0-9a-f]+)?"
 
 
 def is_frozen(generation: Generation) -> bool:
@@ -126,7 +126,7 @@ class Generations:
                     removed.append(entry)
             for entry in self._directory.path.glob(".*"):
                 with suppress(FileNotFoundError):  # renamed, or another feeder was first
-                    is_temporary = _TEMPORARY.fullmatch(entry.name)
+                    is_temporary = re.fullmatch(_TEMPORARY, entry.name)
                     if is_temporary and now - entry.lstat().st_mtime >= KEEP_OLD_SECONDS:
                         entry.unlink()
                         removed.append(entry)

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ForwardRef
 
 import pytest
 
+from rq_py import Job
 from tests.conftest import Rqpy
 
 #: Runs ``rqpy`` with the arguments given to it, and then writes what it has loaded to stderr.
@@ -60,6 +62,56 @@ def test_submit_loads_what_it_needs(
     assert not loaded & {"psutil", "filelock", "yaml", "logging", "asyncio", "multiprocessing"}
     assert not {name for name in loaded if name.startswith("rq_py.feeder")}
     assert {name for name in loaded if re.match(r"rq_py\.cli\.(feed|start|stop|list|status)", name)} == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["submit", "--quiet", "true"], {"rq_py.selection", "rq_py.store.rows", "json"}),
+        (["list"], {"rq_py.submission", "rq_py.batches", "rq_py.store.tokens", "json"}),
+    ],
+)
+def test_a_start_loads_nothing_of_other_modes(
+    environment: dict[str, str], queue_path: Path, rqpy: Rqpy, arguments: list[str], unneeded: set[str]
+) -> None:
+    rqpy("create", queue=queue_path, check=True)
+    loaded = loaded_by(str(queue_path), *arguments, environment=environment)
+    assert not loaded & unneeded
+    # Click's own --help and click.Path look for translations, and load locale for it.
+    assert not loaded & {"rq_py.defaultqueue", "locale", "dataclasses", "subprocess", "tempfile", "shutil"}
+
+
+#: Runs ``rqpy`` and then writes how often it has looked for cycles, and whether its end will.
+RQPY_THEN_COLLECTIONS = """
+import gc, sys
+from rq_py.cli.main import main
+
+def collections():
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+before = collections()
+try:
+    main()
+finally:
+    looked, will_look = collections() - before, gc.get_freeze_count() == 0
+    print("LOADED", f"looked={looked}", f"will_look={will_look}", file=sys.stderr)
+"""
+
+
+def test_nothing_looks_for_cycles_among_the_modules(
+    environment: dict[str, str], queue_path: Path, rqpy: Rqpy
+) -> None:
+    """It would take a tenth of a submit: half of it on the way, and half at the end of the interpreter."""
+    rqpy("create", queue=queue_path, check=True)
+    found = loaded_by(
+        str(queue_path), "submit", "true", environment=environment, program=RQPY_THEN_COLLECTIONS
+    )
+    assert found == {"looked=0", "will_look=False"}
+
+
+def test_the_fields_of_a_job_are_not_compiled_one_by_one() -> None:
+    """NamedTuple makes a ForwardRef of an annotation that is a text, and compiles it."""
+    assert not [name for name, kind in Job.__annotations__.items() if isinstance(kind, ForwardRef)]
 
 
 #: What ``-X importtime`` writes to stderr for each import, when it happens.

@@ -31,6 +31,7 @@ def test_the_meter_measures_whole_processes(tmp_path: Path) -> None:
             meter.run(["no-such-program-of-any-kind"])
         assert meter.run([sys.executable, "-c", "pass"]).end > large.end > small.end
     assert small.seconds > 0
+    assert small.cpu > 0
     assert large.peak > small.peak + 50_000_000
 
 
