@@ -13,10 +13,9 @@ Ten lines are enough::
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
@@ -124,7 +123,7 @@ class Queue:
 
     def submit_many(
         self,
-        specs: Iterable[JobSpec | Alike],
+        specs: Iterable[JobSpec],
         *,
         stdin: Source | None = None,
         data: str | os.PathLike[str] | None = None,
@@ -133,9 +132,21 @@ class Queue:
 
         ``stdin`` and ``data`` are given to every one of them. Raises InputError.
         """
+        from rq_py.formats.jobspec import one_by_one
+
+        return self.submit_alike(one_by_one(specs), stdin=stdin, data=data)
+
+    def submit_alike(
+        self,
+        groups: Iterable[Alike],
+        *,
+        stdin: Source | None = None,
+        data: str | os.PathLike[str] | None = None,
+    ) -> Submitted:
+        """Like ``submit_many``, for what ``formats.jobinput`` has read and checked."""
         from rq_py.submission import submit
 
-        submitted = submit(self.store, specs, stdin, None if data is None else Path(data))
+        submitted = submit(self.store, groups, stdin, None if data is None else Path(data))
         wake(self.local_state)
         return submitted
 
@@ -251,12 +262,7 @@ class Queue:
         """Copy the jobs, not their streams, to ``path``, to be read as a queue; replaces a snapshot there."""
         from rq_py.copying import snapshot
 
-        place = snapshot(self.store, Path(os.path.abspath(path)))
-        for _ in range(100):
-            with suppress(NotAQueue):
-                return Queue(place, timeout=self.store.timeout)
-            time.sleep(0.01)  # another one is being put in its place at this very moment
-        return Queue(place, timeout=self.store.timeout)
+        return _opened(snapshot(self.store, Path(os.path.abspath(path))), self.store.timeout)
 
     def backup(self, path: str | os.PathLike[str]) -> Queue:
         """Copy the whole queue, streams and data too, to ``path``, where it is a queue of its own.
@@ -266,7 +272,7 @@ class Queue:
         """
         from rq_py.copying import backup
 
-        return Queue(backup(self.store, Path(os.path.abspath(path))), timeout=self.store.timeout)
+        return _opened(backup(self.store, Path(os.path.abspath(path))), self.store.timeout)
 
     def rotate(self, path: str | os.PathLike[str], *, tgz: bool = False) -> Rotated:
         """Move the jobs that have ended, with their streams and data, to a rotation at ``path``.
@@ -301,12 +307,6 @@ class Queue:
         """
         return self.store.upgrade()
 
-    def check(self) -> str:
-        """What SQLite's integrity_check says of the database: ``ok``, or what is wrong with it."""
-        with self.store.read() as tx:
-            rows = tx.execute("PRAGMA integrity_check(10)").fetchall()
-        return "; ".join(" ".join(str(row[0]).split()) for row in rows)
-
     def tidy(self) -> list[Path]:
         """Remove what killed processes left: files of deleted jobs, and, returned, what is a day old."""
         from rq_py import removal, staging
@@ -321,21 +321,21 @@ class Queue:
 
     def stream_of(self, job: Job, name: str) -> Path:
         """Like ``stream``, for a job that was read before; takes no lock. Raises NotFound."""
-        path = self.dir.stream(name, job.jid)
-        if not (job.has_stdin if name == "stdin" else job.started):
-            raise NotFound(
-                f"{path}: job {job.jid} is {job.state} and has no {name}"
-                + (" yet" if name != "stdin" else "")
-            )
+        from rq_py.streams import stream_of
+
+        return stream_of(self.dir, job, name)
+
+
+def _opened(place: Path, timeout: float | None) -> Queue:
+    """The copy that was just made at ``place``. Raises StorageError."""
+    for _ in range(100):
         try:
-            found = path.lstat()
-        except FileNotFoundError:
-            raise NotFound(f"{path}: the {name} of job {job.jid} is not there") from None
-        except OSError as error:
-            raise StorageError(f"{path}: {error.strerror}") from error
-        if not stat.S_ISREG(found.st_mode):
-            raise StorageError(f"{path}: is no regular file, so it is not the {name} of job {job.jid}")
-        return path
+            return Queue(place, timeout=timeout)
+        except NotAQueue:
+            time.sleep(0.01)  # another snapshot is being put in its place at this very moment
+        except StorageError as error:
+            raise StorageError(f"{place}: is there, but cannot be opened: {error}") from error
+    return Queue(place, timeout=timeout)
 
 
 def _selection(selectors: Iterable[Selector]) -> Selection:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rq_py.batches import Batches, Common
 from rq_py.clock import utc_text
 from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
-from rq_py.formats.jobspec import Alike, checked
+from rq_py.formats.jobspec import Alike
 from rq_py.job import Job, JobSpec, State
 from rq_py.locking.owner import node_name
 from rq_py.store.tokens import is_noted, note_submit
@@ -88,20 +88,19 @@ class Submitted:
 
 
 def submit(
-    store: Store, specs: Iterable[JobSpec | Alike], stdin: Source | None = None, data: Path | None = None
+    store: Store, groups: Iterable[Alike], stdin: Source | None = None, data: Path | None = None
 ) -> Submitted:
-    """Submit ``specs`` in one transaction; ``stdin`` and ``data`` are given to every one of them.
+    """Submit the jobs of ``groups`` in one transaction; each of them is given ``stdin`` and ``data``.
 
-    ``specs`` is read to its end before the lock is taken. Raises InputError, StorageError, and
-    whatever ``specs`` raises; the queue is unchanged then.
+    ``groups`` is read to its end before the lock is taken. Raises InputError, StorageError, and
+    whatever ``groups`` raises; the queue is unchanged then.
     """
     store.check_writable()
     token = os.urandom(16).hex()
     staging: Staging | None = None
     batches = Batches(has_stdin=stdin is not None, has_data=data is not None)
     try:
-        for given in specs:
-            spec, commands = _alike(given, batches.count + 1)
+        for spec, commands in groups:
             if stdin is not None or data is not None or spec.stdin or spec.data:
                 if staging is None:
                     from rq_py.staging import Staging  # most submits stage nothing
@@ -116,14 +115,6 @@ def submit(
     finally:
         if staging is not None:
             staging.discard()
-
-
-def _alike(given: JobSpec | Alike, number: int) -> Alike:
-    """``given`` checked, the ``number``-th job. Raises InputError."""
-    if isinstance(given, Alike):
-        return given
-    spec = checked(given, f"job {number}")
-    return Alike(spec, (spec.command,))
 
 
 def _stage(staging: Staging, position: int, spec: JobSpec, stdin: Source | None, data: Path | None) -> None:

@@ -88,7 +88,7 @@ def command(
         raise UsageError("give either --infile or a command, not both")
     if not quiet:
         stdout()  # a closed one is said before anything is submitted
-    submitted = context.queue().submit_many(
+    submitted = context.queue().submit_alike(
         _specs(words, None if reads_stdin else infile, overrides),
         stdin=stdin_source(stdin),
         data=Path(data) if data else None,
@@ -112,7 +112,7 @@ def _print(submitted: Submitted, output: str, fields: Sequence[str] | None) -> N
         ) from error
 
 
-def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[JobSpec | Alike]:
+def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[Alike]:
     """The jobs to submit. Raises InputError, and RqError where there is none."""
     directory = overrides.cwd or current_directory()
     if infile is not None:
@@ -129,7 +129,7 @@ def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> It
         yield from _read(stream, "stdin", overrides, directory)
     else:
         text = " ".join(words)
-        yield overrides.apply(checked(JobSpec(text), "submit"), directory)
+        yield Alike(overrides.apply(checked(JobSpec(text), "submit"), directory), (text,))
 
 
 def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -> Iterator[Alike]:

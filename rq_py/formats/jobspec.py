@@ -5,7 +5,7 @@ Shared by every way in: YAML documents, lines, the command line and the Python A
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rq_py.errors import InputError
@@ -45,6 +45,13 @@ def checked(spec: JobSpec, where: str) -> CheckedSpec:
     if isinstance(spec, CheckedSpec):
         return spec
     return spec_from_mapping(spec._asdict(), where)
+
+
+def one_by_one(specs: Iterable[JobSpec]) -> Iterator[Alike]:
+    """Each of ``specs`` by itself, checked. Raises InputError that says which one it is."""
+    for number, given in enumerate(specs, 1):
+        spec = checked(given, f"job {number}")
+        yield Alike(spec, (spec.command,))
 
 
 def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> CheckedSpec:

@@ -167,7 +167,7 @@ attempt(lambda: len(list(queue.jobs())))
     assert [path.name for path in queue.path.glob("db.*")] == ["db.1"]
     filler.unlink()
     assert [job.jid for job in queue.submit_many([JobSpec("after")])] == [2]
-    assert queue.check() == "ok"
+    assert queue.recover()["integrity"] == "ok"
 
 
 def test_a_path_below_a_file(open_path: Path) -> None:

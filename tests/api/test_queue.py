@@ -40,7 +40,7 @@ def test_what_is_not_a_queue(tmp_path: Path, what: str) -> None:
 def test_paths_with_any_characters(tmp_path: Path, name: str) -> None:
     queue = Queue.create(tmp_path / name)
     assert queue.submit("true", stdin=b"x").jid == 1
-    assert Queue(tmp_path / name).check() == "ok"
+    assert Queue(tmp_path / name).recover()["integrity"] == "ok"
 
 
 def test_a_relative_path_and_a_symlink(queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

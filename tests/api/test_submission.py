@@ -182,6 +182,22 @@ say(status["VmHWM"].split()[0])
         assert tx.execute("SELECT count(*), max(jid) FROM jobs").fetchone() == (count, count)
 
 
+def test_very_many_commands_of_one_character_take_little_memory_until_they_are_inserted() -> None:
+    program = """
+from rq_py import JobSpec
+from rq_py.batches import Batches
+batches, like = Batches(), JobSpec("x")
+for n in range(3000):
+    batches.append(like, [f"{n % 10}" for _ in range(1000)])
+assert sum(len(commands) for _, commands in batches) == 3_000_000
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+say(status["VmHWM"].split()[0])
+"""
+    with child(program) as submitter:
+        kibibytes = int(submitter.line(60) or "0")
+        assert 0 < kibibytes < 80 * 1024, submitter.errors()
+
+
 def test_a_submit_is_remembered_for_a_day(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "ALWAYS_REMEMBERED", 1)
     queue.submit_many([JobSpec("a"), JobSpec("b")])

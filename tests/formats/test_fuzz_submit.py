@@ -53,7 +53,7 @@ def test_a_refused_submit_changes_nothing(
     data = b"---\n" + b"".join(_item(spec) for spec in good) + mutated(data, changes)
     submitted = 0
     with suppress(InputError, NotFound):  # NotFound: it names the stdin or data of a job that is not there
-        submitted = len(module_queue.submit_many(read_jobs(io.BytesIO(data), "in")))
+        submitted = len(module_queue.submit_alike(read_jobs(io.BytesIO(data), "in")))
     if submitted:
         assert submitted >= len(good)
     else:
@@ -74,7 +74,7 @@ def test_what_goes_in_comes_out(
     """From YAML that another program wrote, through the queue, to YAML that any program reads."""
     written = [{**spec._asdict(), "env": dict(spec.env)} for spec in given_specs]
     text = "---\n" + yaml.safe_dump(written, allow_unicode=unicode, default_flow_style=flow)
-    submitted = module_queue.submit_many(read_jobs(io.BytesIO(text.encode()), "in"))
+    submitted = module_queue.submit_alike(read_jobs(io.BytesIO(text.encode()), "in"))
     stored = [module_queue.job(submitted.first_jid + position) for position in range(len(submitted))]
     printed = document(stored)
     for spec, fields in zip(given_specs, yaml.safe_load(printed.decode()), strict=True):
@@ -95,7 +95,7 @@ def test_lines_that_go_in_come_out(module_queue: Queue, some: list[str]) -> None
     data = "".join(f"{command}\n" for command in some).encode()
     wanted = [*chain.from_iterable(read_lines(io.BytesIO(data), "in"))]  # not those that are comments
     if wanted:
-        submitted = module_queue.submit_many(read_jobs(io.BytesIO(b"true\n" + data), "in"))
+        submitted = module_queue.submit_alike(read_jobs(io.BytesIO(b"true\n" + data), "in"))
         first = submitted.first_jid
         stored = [module_queue.job(first + position).command for position in range(len(submitted))]
         assert stored == [job.command for job in submitted] == ["true", *wanted]
@@ -173,7 +173,7 @@ def test_a_stream_of_a_document_is_one_of_the_queues_own(queue_path: Path, kind:
     named = reference.format(kind=kind, other="data" if kind == "stdin" else "stdin")
     document = f'---\n- command: "true"\n- command: cat\n  {kind}: "{named}"\n'
     with pytest.raises(InputError, match=f"in line 3: {kind}: .* is not {kind}/JID of the same queue"):
-        queue.submit_many(read_jobs(io.BytesIO(document.encode()), "in"))
+        queue.submit_alike(read_jobs(io.BytesIO(document.encode()), "in"))
     assert state_of(queue) == before
 
 
@@ -194,5 +194,5 @@ def test_what_somebody_has_put_in_the_place_of_a_stream_is_not_followed(
     before = state_of(queue)
     document = f"---\n- command: cat\n  {kind}: {kind}/1\n"
     with pytest.raises(InputError, match=f"{kind}/1: is"):
-        queue.submit_many(read_jobs(io.BytesIO(document.encode()), "in"))
+        queue.submit_alike(read_jobs(io.BytesIO(document.encode()), "in"))
     assert state_of(queue) == before
