@@ -6,6 +6,7 @@ for it is one that they ask about, by token.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from rq_py.errors import Corrupt, StorageError
 from rq_py.queuedir import Generation
 from rq_py.store import salvage, successor
-from rq_py.store.files import file_errors, sync_directory
+from rq_py.store.files import file_errors, remove_tree, sync_directory
 from rq_py.store.transaction import Store
 
 
@@ -62,7 +63,7 @@ def _rebuild(store: Store, corrupt: Generation, verdict: str) -> dict[str, objec
     def mend(draft: Generation) -> None:
         results.append(salvage.salvage(draft.database, store.directory))
         if results[0].lost:
-            _keep(corrupt)  # before the others go on: a day later nothing else would be left of it
+            _keep(store, corrupt)  # before the others go on: a day later nothing else would be left of it
 
     new = successor.make(store.directory, store.settings, corrupt, f"corrupt: {verdict}"[:200], mend=mend)
     store.generations.point_at(new)
@@ -79,12 +80,24 @@ def _kept(corrupt: Generation) -> Path:
     return corrupt.path.with_name(f"{corrupt.path.name}.corrupt")
 
 
-def _keep(corrupt: Generation) -> None:
-    """Give the corrupt files second names that no feeder tidies away."""
-    folder = _kept(corrupt)
-    with file_errors(folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for path in (corrupt.database, corrupt.journal):
-            with suppress(FileExistsError, FileNotFoundError):
-                os.link(path, folder / path.name)
-        sync_directory(folder)
+def _keep(store: Store, corrupt: Generation) -> None:
+    """Give the corrupt files second names that no feeder tidies away.
+
+    The folder appears by a rename with all that is in it. So one that is there and not empty is whole, and
+    nobody has to write in the folder of another member, who was killed after this.
+    """
+    draft = store.directory.unfinished_generation(os.urandom(8).hex()).path
+    with file_errors(draft):
+        try:
+            draft.mkdir()
+            draft.chmod(store.settings.directory_mode)
+            for path in (corrupt.database, corrupt.journal):
+                with suppress(FileNotFoundError):
+                    os.link(path, draft / path.name)
+            sync_directory(draft)
+            os.rename(draft, _kept(corrupt))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            remove_tree(draft)

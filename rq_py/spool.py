@@ -15,6 +15,8 @@ from rq_py.errors import StorageError
 #: Rows, and characters of text in them, that stay in memory; the rest goes to the file.
 ROWS_IN_MEMORY = 4096
 TEXT_IN_MEMORY = 4 << 20
+#: What a text in a list counts for besides its characters: about the bytes that an object and its place take.
+_ITEM = 50
 
 
 class Spool:
@@ -55,7 +57,7 @@ class Spool:
             if isinstance(value, str):
                 self._text += len(value)
             elif isinstance(value, list):
-                self._text += sum(map(len, value))
+                self._text += sum(map(len, value)) + len(value) * _ITEM
         return self._count <= ROWS_IN_MEMORY and self._text <= TEXT_IN_MEMORY
 
     def _write_pending(self) -> None:

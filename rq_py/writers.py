@@ -60,7 +60,10 @@ def openings(directory: QueueDir) -> Iterator[tuple[Path, str]]:
         try:
             found = path.stat()
         except FileNotFoundError:
-            continue  # it is not always there, or somebody has removed it just now
+            # It is not always there, or somebody has removed it just now; or it is a link to nothing.
+            if path.is_symlink() and (maker := _maker_of_target(path)) is not None:
+                yield path, f"leads nowhere, and {maker.who} can make what it leads to, in {maker.folder}"
+            continue
         if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             who = [name for name in writers(found) if name != user_name(0)]
             yield path, f"{' and '.join(who)} can write it"
@@ -68,6 +71,12 @@ def openings(directory: QueueDir) -> Iterator[tuple[Path, str]]:
     for path in (directory.path, *filter(Path.is_symlink, parts)):
         for replacer in replacers(path, users={0}, groups={0}):
             yield replacer.folder, f"{replacer.who} can put another queue in its place"
+
+
+def _maker_of_target(link: Path) -> Replacer | None:
+    """Who else than root can make what the dangling ``link`` leads to. Raises OSError."""
+    *_, (folder, found) = way_to(link)  # the last is where the first name that is missing was looked up
+    return replacer_in(folder, found, users={0}, groups={0}, is_missing=True)
 
 
 def replacers(path: Path, users: Collection[int], groups: Collection[int]) -> Iterator[Replacer]:
@@ -81,11 +90,20 @@ def replacers(path: Path, users: Collection[int], groups: Collection[int]) -> It
 
 
 def replacer_in(
-    place: Path, found: os.stat_result, users: Collection[int], groups: Collection[int]
+    place: Path,
+    found: os.stat_result,
+    users: Collection[int],
+    groups: Collection[int],
+    *,
+    is_missing: bool = False,
 ) -> Replacer | None:
-    """Who else than these can replace what lies in the directory ``place``, or the symlink ``place``."""
-    # In a sticky directory each owner replaces what is theirs; the modes of a link mean nothing.
-    is_shut = found.st_mode & stat.S_ISVTX or stat.S_ISLNK(found.st_mode)
+    """Who else than these can replace what lies in the directory ``place``, or the symlink ``place``.
+
+    Where ``is_missing``, nothing lies there yet: who can make it.
+    """
+    # In a sticky directory each owner replaces what is theirs, but whoever writes it makes what is not there;
+    # the modes of a link mean nothing.
+    is_shut = (found.st_mode & stat.S_ISVTX and not is_missing) or stat.S_ISLNK(found.st_mode)
     if found.st_mode & stat.S_IWOTH and not is_shut:
         return Replacer(place, EVERYBODY, is_owner=False)
     if found.st_uid not in users:
@@ -103,11 +121,15 @@ def replacer_in(
 def way_to(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Each directory in which a name of ``path`` is looked up, symlinks followed.
 
-    A symlink in a sticky directory is one of them, because it is its owner's to replace. Raises OSError.
+    A symlink in a sticky directory is one of them, because it is its owner's to replace. Where a directory is
+    missing the way ends. Raises OSError.
     """
     place, names, links = Path("/"), list(reversed(path.absolute().parts[1:])), 0
     while names:
-        found = place.stat()
+        try:
+            found = place.stat()
+        except FileNotFoundError:
+            return
         yield place, found
         name = names.pop()
         entry = place.parent if name == ".." else place / name

@@ -21,7 +21,8 @@ def command(context: Context, settings: Sequence[str], output: str) -> None:
     """Show the settings of the queue, after changing those that are given.
 
     These can be changed: shell, login (once, each or never: how jobs get your login environment), lock_lease
-    and node_lease (seconds). A feeder that runs keeps the old ones until its next start (rqpy q restart).
+    and node_lease (seconds), retention and output_limit. A feeder that runs keeps the old values of all but
+    the retention until its next start (rqpy q restart).
 
     With a retention, such as 90d (a number of s, m, h, d or w), the feeders delete jobs that ended longer
     ago, with their streams and data; none, as it is unless set, keeps them. They look for it at their start

@@ -105,13 +105,13 @@ def _way_to(path: Path, found: os.stat_result, *, is_queue: bool) -> Finding:
     check = "way"
     users = {0, found.st_uid, os.geteuid()}
     groups = {0, found.st_gid} if found.st_mode & stat.S_IWGRP else {0}
-    replacer = next(replacers(path, users, groups), None)
-    if replacer is None and not is_queue:
-        # It may hold a queue one day; a queue's own writers are named already.
-        replacer = replacer_in(path, found, users, groups)
-    if replacer is None:
+    candidates = list(replacers(path, users, groups))
+    if not is_queue and (within := replacer_in(path, found, users, groups)) is not None:
+        candidates.append(within)  # it may hold a queue one day; a queue's own writers are named already
+    if not candidates:
         return ok(check, "only root and the owner can put another directory in its place")
-    folder, who, is_owner = replacer
+    # The one that matters most, and of these the nearest to the queue.
+    folder, who, is_owner = min(reversed(candidates), key=lambda replacer: replacer.who != EVERYBODY)
     if is_owner:
         return advice(
             check,

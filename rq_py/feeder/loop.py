@@ -331,6 +331,7 @@ class Feeder:
     def _begin_anew(self) -> None:
         """Take over what was agreed upon; if the runner has more to tell, it is asked again soon."""
         self._slots.adopt(self._session.running)
+        self._output.adopt(self._session.running)
         if self._session.undecided:
             self._settling.failed()
         else:

@@ -88,13 +88,14 @@ class RunnerClient:
 
         """
         deadline = boottime() + deadline_seconds
+        was_silent = False
         while True:
             try:
                 return cls.connect(state_dir)
             except RunnerGone:
                 if boottime() >= deadline:
                     raise
-            start_runner(state_dir, python, deadline)
+            was_silent = start_runner(state_dir, python, deadline, is_last_try=was_silent)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when an exit was pushed, or the runner is gone.

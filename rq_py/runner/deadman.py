@@ -51,24 +51,33 @@ class DeadMan:
         self._renewed = max(self._renewed, min(at, now))
         self._lease = lease
 
-    def overdue(self, now: float) -> bool:
-        """Tell whether half of the lease has passed since the last renewal; never before the first one."""
+    def look(self, now: float) -> bool:
+        """Look at the clocks; then tell whether half of the lease has passed since the last renewal.
+
+        Never before the first one. From outside there is no other way to ask, so that nobody forgets to look.
+        """
         if now >= self._looked_at + LOOK_SECONDS:
             self._looked_at = now
             self._age(self._stand_still.look(now), now)
-        return now >= self._renewed + self._lease / 2
+        return self._is_overdue(now)
 
     def _age(self, seconds: float, now: float) -> None:
         """The machine stood still for so long: the last renewal is older than its clocks say."""
         if seconds:
-            self._log(f"this machine stood still for {seconds:.0f} s, and its clocks with it")
+            self._log(
+                f"this machine stood still for {seconds:.0f} s, and its clocks with it; or somebody has set "
+                "both of them forward"
+            )
             self._renewed -= seconds
             self._woke_at = now
+
+    def _is_overdue(self, now: float) -> bool:
+        return now >= self._renewed + self._lease / 2
 
     def next_deadline(self, now: float, *, any_restartable: bool) -> float:
         """Return the ``boottime()`` at which ``tick`` has to be called next, or infinity."""
         first = min((kill_at for kill_at, _ in self._ending), default=math.inf)
-        if any_restartable and not self.overdue(now):  # overdue ones were told to end by the last tick
+        if any_restartable and not self._is_overdue(now):  # overdue ones were told to end by the last tick
             first = min(first, self._renewed + self._lease / 2)
         return first if first == math.inf else min(first, now + LOOK_SECONDS)
 
@@ -79,7 +88,7 @@ class DeadMan:
             OSError: /proc cannot be read.
 
         """
-        if self.overdue(now):
+        if self.look(now):
             trees = restartable()
             new = [tree for tree in trees if (tree.pid, tree.start) not in self._told]
             self._told = {(tree.pid, tree.start) for tree in trees}

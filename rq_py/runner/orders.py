@@ -102,7 +102,7 @@ class Orders:
 
         What has waited may have been given up by others since, and be run again by its owner.
         """
-        overdue = self._deadman.overdue(boottime())
+        overdue = self._deadman.look(boottime())
         allowed = [order for order in orders if not (overdue and (have_waited or order.restartable))]
         refused = [(order.key, _OVERDUE) for order in orders if order not in allowed]
         launched = []

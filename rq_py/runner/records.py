@@ -27,13 +27,17 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A job that was launched and of whose end nothing is known; ``at`` is the launch in epoch seconds."""
+    """A job that was launched and of whose end nothing is known; ``at`` is the launch in epoch seconds.
+
+    ``reason`` is why the runner, or a ``kill``, has told it to end, which its exit will say.
+    """
 
     key: Key
     pid: int
     start: int
     restartable: bool
     at: float
+    reason: str | None = None  # runners of an older version do not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ def read_running(item: Mapping[str, object]) -> Running:
         start=protocol.take_int(item, "start"),
         restartable=protocol.take_bool(item, "restartable"),
         at=protocol.take_seconds(item, "at"),
+        reason=_read_reason(item),
     )
 
 
@@ -146,8 +151,12 @@ def read_exit(item: Mapping[str, object]) -> Exit:
         user_cpu=protocol.take_seconds(item, "user_cpu"),
         system_cpu=protocol.take_seconds(item, "system_cpu"),
         max_rss=protocol.take_int(item, "max_rss"),
-        reason=None if item.get("reason") is None else protocol.take_text(item, "reason"),
+        reason=_read_reason(item),
     )
+
+
+def _read_reason(item: Mapping[str, object]) -> str | None:
+    return None if item.get("reason") is None else protocol.take_text(item, "reason")
 
 
 def read_hello(answer: Mapping[str, object]) -> Hello:

@@ -149,7 +149,7 @@ class Requests:
         now = boottime()
         # What is overdue ends all the same: after a freeze this may be heard before the loop sees the clock.
         self._deadman.tick(now, self._shells.restartable_trees)
-        if self._deadman.overdue(now):
+        if self._deadman.look(now):
             self._orders.refuse_all()
         self._deadman.renew(lease, at, now)
         return {}

@@ -17,6 +17,7 @@ from rq_py.runner.journal import Journal, Key, Record
 from rq_py.runner.processes import Tree
 from rq_py.runner.protocol import take_key
 from rq_py.runner.shell import GOING, Shell
+from rq_py.runner.withheld import Withheld
 
 #: Most shells at a time, whatever their state: each is an item in an answer. There are fewer where the
 #: process may not have the descriptors: a ready shell has three, and some are needed otherwise.
@@ -74,7 +75,7 @@ class Shells:
         self._ready: dict[int, Shell] = {}  # oldest first
         self._leaving: dict[int, Shell] = {}
         self._going: dict[Key, Shell] = {}
-        self._over: list[tuple[Shell, Record]] = []  # going, but the shell has ended
+        self._withheld = Withheld()  # going, but the shell has ended
         self._ended: dict[Key, Tree] = {}  # of signalled jobs: something may have outlived the shell
         self._restartable = 0
         descriptors = getrlimit(RLIMIT_NOFILE)[0]
@@ -92,8 +93,8 @@ class Shells:
 
     @property
     def any_left(self) -> bool:
-        """Whether there is any shell at all, in whatever state."""
-        return bool(self._shells)
+        """Whether there is any shell at all, in whatever state, or a job whose shell has left something."""
+        return bool(self._shells or self._going)
 
     @property
     def going_count(self) -> int:
@@ -105,8 +106,8 @@ class Shells:
         return self._going[key].job
 
     def running(self) -> list[Record]:
-        """Return the jobs that run, as the journal has them."""
-        return [shell.job for shell in self._going.values()]
+        """Return the jobs that run, as the journal has them, and why those that were told to end were."""
+        return [shell.job | {"reason": shell.tree.verdict} for shell in self._going.values()]
 
     def runs(self, key: Key) -> bool:
         """Tell whether this attempt runs in a shell of this runner."""
@@ -270,19 +271,15 @@ class Shells:
                     break
                 if shell := self._shells.pop(pid, None):  # others are orphans of jobs: we are their subreaper
                     if shell.state == GOING:
-                        self._over.append((shell, self._exit_of(shell, status, usage)))
+                        self._withheld.add(shell, self._exit_of(shell, status, usage))
                     else:
                         self._end_idle(shell, status)
                     shell.close()
             else:
                 self.behind = True
-        over, self._over = self._over, []
-        for shell, record in over:
-            if shell.tree.verdict and _is_left(shell.tree):
-                self._over.append((shell, record))  # who hears of its exit may run it anew, or forget it
-            else:
-                self._end(shell)
-                exits.append(record)
+        for shell, record in self._withheld.take():
+            self._end(shell)
+            exits.append(record)
         self._journal.ended(exits)
         return exits
 
@@ -326,8 +323,9 @@ class Shells:
             self._broken_at = boottime()
 
     def next_deadline(self) -> float:
-        """Return the ``boottime()`` at which ``tick`` has something to do, or infinity."""
-        return min((shell.leave_by for shell in self._leaving.values()), default=math.inf)
+        """Return the ``boottime()`` at which ``reap`` or ``tick`` has something to do, or infinity."""
+        leave_by = min((shell.leave_by for shell in self._leaving.values()), default=math.inf)
+        return min(leave_by, self._withheld.next_look())
 
     def tick(self, now: float) -> None:
         """Kill the shells that were told to leave and have not done so in time."""
@@ -335,11 +333,3 @@ class Shells:
             if shell.leave_by <= now:
                 shell.kill()
                 shell.leave_by = math.inf
-
-
-def _is_left(tree: Tree) -> bool:
-    """Whether anything of the job lives on, as far as can be seen."""
-    try:
-        return bool(tree.members())
-    except OSError:
-        return True

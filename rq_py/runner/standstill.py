@@ -3,6 +3,9 @@
 A virtual machine that its host pauses sees no time pass: CLOCK_BOOTTIME counts a suspend of the machine's
 own (clock_gettime(2)), but not that. The real-time clock (rtc(4)) is kept by the host. Everybody may read it
 in sysfs; a machine without one is not helped, and its feeder finds out from the lease.
+
+Somebody who sets both clocks forward (timedatectl set-time) looks like a paused guest whose clock is put
+right as it wakes up: it is taken for a stand-still, which is the safe side.
 """
 
 from __future__ import annotations
@@ -45,6 +48,13 @@ class StandStill:
         return lost
 
     def _was_set(self, seen: tuple[float, float, float], elapsed: float) -> bool:
-        """Whether the hardware clock was set by the system's: they agree now, and that one did not jump."""
+        """Whether the hardware clock was set by the system's: they agree now, and that one did not jump.
+
+        One that is kept in local time is set so when summer time begins, hwclock(8). Not any whole hour will
+        do, or a pause of an hour would be missed: it has to be this time zone's.
+        """
         hardware, _, wall = self._seen or seen
-        return abs(hardware - wall) < _NOISE_SECONDS and abs(wall - seen[2] - elapsed) < _NOISE_SECONDS
+        time.tzset()  # the zone may be another since this process began
+        ahead = hardware - wall
+        agree = min(abs(ahead), abs(ahead - time.localtime(wall).tm_gmtoff)) < _NOISE_SECONDS
+        return agree and abs(wall - seen[2] - elapsed) < _NOISE_SECONDS

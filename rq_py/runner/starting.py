@@ -18,11 +18,15 @@ from rq_py.runner.statedir import LOG, open_state_dir
 _NEXT_LOOK = 0.02
 
 
-def start_runner(state_dir: str | os.PathLike[str], python: str, deadline: float) -> None:
+def start_runner(
+    state_dir: str | os.PathLike[str], python: str, deadline: float, *, is_last_try: bool
+) -> bool:
     """Start a runner for ``state_dir`` with the interpreter ``python`` and wait until it can be connected to.
 
-    Where another one holds the place already this returns too, a moment later, and where somebody has killed
-    the new one meanwhile: connecting tells. ``deadline`` is a reading of ``boottime()``.
+    Where another one holds the place already this returns too, a moment later: connecting tells. It returns
+    whether the new one ended without a word. Somebody may have killed it, so that is no error unless it
+    ``is_last_try``, or too late for another; but it may have crashed as well, and would again.
+    ``deadline`` is a reading of ``boottime()``.
 
     Raises:
         RunnerError: it did not start, or not in time; the message says where it logs.
@@ -58,12 +62,13 @@ def start_runner(state_dir: str | os.PathLike[str], python: str, deadline: float
     finally:
         os.close(reader)
     _, status = os.waitpid(pid, 0)  # it has detached or failed by now; the runner itself is nobody's child
-    was_killed = not answer and (status == 0 or os.WIFSIGNALED(status))  # before or after it had detached
-    if answer == TAKEN or was_killed:
+    was_silent = not answer and (status == 0 or os.WIFSIGNALED(status))  # before or after it had detached
+    if answer == TAKEN or (was_silent and not is_last_try and boottime() < deadline):
         select.select([], [], [], _NEXT_LOOK)
     elif answer != READY:
-        why = answer.decode(errors="replace").strip() or f"see {log_path}"
+        why = answer.decode(errors="replace").strip() or f"it was killed or crashed, see {log_path}"
         raise RunnerError(f"the runner did not start: {why}")
+    return was_silent
 
 
 def _read_answer(reader: int, deadline: float) -> bytes:

@@ -320,7 +320,7 @@ class Store:
     ) -> float | None:
         """After a transaction could not begin: make a new generation or wait. Returns busy since when."""
         if isinstance(refusal, HolderStuck):
-            self._supersede(generation, "its last writer vanished and nobody fences it")
+            self._supersede(generation, "its last writer vanished, and may have a write on its way")
             return None
         now = boottime()
         if busy_since is not None and now - busy_since >= self.settings.lock_lease:

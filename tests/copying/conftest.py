@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from rq_py import Queue
+from tests.api.conftest import open_path
 from tests.copying.jobs import end, write_streams
 from tests.feeder.conftest import Feed, feed
 from tests.ownnode import this_node
 
-__all__ = ["Feed", "feed", "this_node"]
+__all__ = ["Feed", "feed", "open_path", "this_node"]
 
 
 @pytest.fixture

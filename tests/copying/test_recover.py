@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ from tests.copying.jobs import end, jids
 from tests.feeder.conftest import Feed
 from tests.store.children import child
 from tests.store.database import generations, integrity
+from tests.store.strangers import PRELUDE
 from tests.waiting import wait_until
 
 PAGE = 4096
@@ -102,6 +104,56 @@ def test_a_damaged_page_of_rows_costs_these_rows_only(rqpy: Rqpy, full: Queue) -
     full.store.generations.prune()
     assert not (full.path / "db.1").exists()
     assert (kept / "queue.db").exists()
+
+
+_MEMBER = """
+become(int(arguments[1]), 1)
+from rq_py.store import successor
+if arguments[2] == "dies":
+    successor._complete = lambda *_: os._exit(9)
+attempt(lambda: Queue(arguments[0]).recover()["corrupt"])
+"""
+
+
+def corrupt_queue_of_a_group(path: Path) -> tuple[Queue, Path, Path]:
+    """A queue of group 1 that has lost jobs, its database, and where that will be kept."""
+    queue = Queue.create(path, group=grp.getgrgid(1).gr_name)
+    queue.submit_many(JobSpec(f"echo job-{number:04d} {'x' * 200}", cwd="/") for number in range(1, 401))
+    database = queue.path / "db.1" / "queue.db"
+    overwrite_page(database, leaf_page(database, b"job-0100"))
+    return queue, database, queue.path / "db.1.corrupt"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("found", ["nothing", "whole", "empty"])
+def test_a_member_of_the_group_completes_what_another_was_killed_in(open_path: Path, found: str) -> None:
+    """Killed when the corrupt files are kept, and before there is a new generation; or in an older rqpy."""
+    queue, database, kept = corrupt_queue_of_a_group(open_path / "q")
+    if found == "whole":
+        with child(PRELUDE + _MEMBER, queue.path, 23456, "dies") as killed:
+            assert killed.end() == 9
+        assert sorted(path.name for path in kept.iterdir()) == ["queue.db", "queue.db-journal"]
+        assert kept.stat().st_mode & 0o7777 == 0o2770
+        assert (queue.path / "db.1" / "frozen").read_text()
+        assert not (queue.path / "db.2").exists()
+    elif found == "empty":
+        kept.mkdir(0o700)
+        os.chown(kept, 23456, 1)
+        kept.chmod(0o700)
+    with child(PRELUDE + _MEMBER, queue.path, 23457, "goes on") as member:
+        assert member.line(60) == f"ok {kept}"
+    assert (kept / "queue.db").samefile(database)
+    assert 330 < len(list(queue.jobs())) < 400
+
+
+@pytest.mark.root
+def test_a_folder_of_kept_files_that_nobody_else_can_write_is_left_alone(open_path: Path) -> None:
+    queue, database, kept = corrupt_queue_of_a_group(open_path / "q")
+    kept.mkdir(0o700)
+    (kept / "queue.db").hardlink_to(database)
+    with child(PRELUDE + _MEMBER, queue.path, 23457, "goes on") as member:
+        assert member.line(60) == f"ok {kept}"
+    assert list(kept.iterdir()) == [kept / "queue.db"]
 
 
 def test_jids_of_lost_jobs_are_not_given_again(full: Queue) -> None:

@@ -90,6 +90,23 @@ def test_somebody_elses_directory_on_the_way(rqpy: Rqpy, tmp_path: Path) -> None
     assert "belongs to uid 12345" in finding_of(rqpy("doctor", queue=place / "q"), "way")["what"]
 
 
+@pytest.mark.root
+def test_of_several_bad_directories_on_the_way_the_worst_is_named(rqpy: Rqpy, tmp_path: Path) -> None:
+    outer, inner = tmp_path / "a", tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    Queue.create(inner / "q")
+    os.chown(outer, 12345, -1)
+    inner.chmod(0o777)
+    done = rqpy("doctor", queue=inner / "q")
+    assert done.returncode == 1
+    assert finding_of(done, "way")["verdict"] == "unsafe"
+    assert f"everybody can write {inner}" in finding_of(done, "way")["what"]
+    assert f"everybody can write {inner}" in finding_of(rqpy("doctor", queue=inner), "way")["what"]
+    inner.chmod(0o755)
+    os.chown(inner, 12346, -1)
+    assert f"{inner} belongs to uid 12346" in finding_of(rqpy("doctor", queue=inner / "q"), "way")["what"]
+
+
 def test_a_queue_without_a_database(rqpy: Rqpy, queue: Queue) -> None:
     (queue.path / "db.1").rename(queue.path / "away")
     done = rqpy("doctor", queue=queue.path)

@@ -18,9 +18,9 @@ import pytest
 from rq_py import Queue, State, claims
 from rq_py.clock import utc_text
 from rq_py.feeder.leases import Leases
-from rq_py.feeder.loop import FULL_TICK
 from rq_py.job import Reason
 from tests.feeder.conftest import Feed, becomes, has_ended, runner_is_gone, runner_pid
+from tests.store.children import child
 from tests.waiting import wait_until
 
 _HOLD = """
@@ -103,24 +103,33 @@ def test_a_neighbour_that_stays_away_is_buried(claimed: Queue) -> None:
     assert not (claimed.dir.feeders / "b.0").exists()
 
 
+_FEEDER_WITHOUT_FULL_TICKS = """
+from rq_py.feeder import loop
+from rq_py.feeder.options import FeedOptions
+from rq_py.feeder.session import feed
+loop.FULL_TICK = 1e6
+feed(FeedOptions(arguments[0], 1))
+"""
+
+
 def test_a_feeder_that_was_buried_ends_what_is_no_longer_its_own_when_it_finds_out(
-    queue: Queue, feed: Feed
+    queue: Queue, environment: dict[str, str]
 ) -> None:
-    """Soon, not at its next full tick: it is at the renewal that the lease turns out to have been removed."""
+    """Not at its next full tick: it is at the renewal that the lease turns out to have been removed."""
     file = queue.dir.settings
     file.write_text(file.read_text().replace("node_lease: 600", "node_lease: 10"))
-    feed("--max-feed", "1")
     queue.submit("[ $RQ_ATTEMPT = 1 ] && sleep 1000; exit 4", restartable=True)
-    job = becomes(queue, 1, State.RUNNING)
-    wait_until(lambda: becomes(queue, 1, State.RUNNING).pid is not None)
-    shell = becomes(queue, 1, State.RUNNING).pid
-    assert shell is not None
-    assert job.feeder is not None
-    with queue.store.write() as tx:
-        claims.bury(tx, job.jid, job.attempt, job.token, reason=Reason.NODE_LOST, now=utc_text())
-    (queue.dir.feeders / job.feeder).unlink()
-    wait_until(lambda: has_ended(shell), FULL_TICK / 2)
-    assert becomes(queue, 1, State.FINISHED).exit_status == 4
+    with child(_FEEDER_WITHOUT_FULL_TICKS, queue.path, env=environment):
+        job = becomes(queue, 1, State.RUNNING)
+        wait_until(lambda: becomes(queue, 1, State.RUNNING).pid is not None)
+        shell = becomes(queue, 1, State.RUNNING).pid
+        assert shell is not None
+        assert job.feeder is not None
+        with queue.store.write() as tx:
+            claims.bury(tx, job.jid, job.attempt, job.token, reason=Reason.NODE_LOST, now=utc_text())
+        (queue.dir.feeders / job.feeder).unlink()
+        wait_until(lambda: has_ended(shell), 60)
+        assert becomes(queue, 1, State.FINISHED).exit_status == 4
 
 
 def test_what_a_killed_runner_left_ends_also_where_the_queue_cannot_be_reached(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,12 +169,37 @@ def test_a_feeder_killed_after_term_changes_nothing(
     assert runner_pid(limited, environment) == runner
 
 
+@pytest.mark.parametrize(("attempt", "limit"), [(2, "1M"), (1, "none")])
+def test_the_next_feeder_ends_what_was_told_to_whatever_its_own_limit_says(
+    limited: Queue, feed: Feed, rqpy: Rqpy, tmp_path: Path, attempt: int, limit: str
+) -> None:
+    # It writes no more, so its size tells the next feeder nothing, and neither does its shell.
+    deaf = f"trap '' TERM; head -c {2 * LIMIT} /dev/zero; echo \\$\\$ > {tmp_path}/deaf; exec sleep 1000"
+    limited.submit(f'[ $RQ_ATTEMPT = {attempt} ] || exit 0; bash -c "{deaf}"; true')
+    for _ in range(1, attempt):
+        assert feed("--until-empty").ends() == 0
+        rqpy("resubmit", "1", queue=limited.path, check=True)
+    first = feed("--grace", "600")
+    first.says("ending it")
+    pid, shell = number_in(tmp_path / "deaf"), limited.job(1).pid
+    assert shell is not None
+    wait_until(lambda: has_ended(shell))
+    first.kill()
+    assert not has_ended(pid)
+    rqpy("configure", f"output_limit={limit}", queue=limited.path, check=True)
+    feed("--grace", "0.5")
+    job = ends(limited, 1)
+    assert (job.attempt, job.signal, job.reason) == (attempt, signal.SIGTERM, "output_limit")
+    assert has_ended(pid)
+
+
 def test_what_an_earlier_attempt_wrote_is_not_held_against_the_next_one(
     queue: Queue, feed: Feed, rqpy: Rqpy
 ) -> None:
     command = f"[ $RQ_ATTEMPT = 2 ] || head -c {2 * LIMIT} /dev/zero"
     queue.submit(command, stdin=b"x")
-    queue.submit(command.replace("|| head", f"&& {{ {FLOODS}; }} || head"))
+    # Of this one, which sends its stderr elsewhere, only its size tells that it writes itself.
+    queue.submit(command.replace("|| head", f"&& {{ exec 2>/dev/null; {FLOODS}; }} || head"))
     assert feed("--until-empty").ends() == 0
     rqpy("configure", "output_limit=1M", queue=queue.path, check=True)
     rqpy("resubmit", "1", "2", queue=queue.path, check=True)
@@ -188,6 +216,22 @@ def test_what_an_earlier_attempt_wrote_is_not_held_against_the_next_one(
     os.close(os.open(stdin, os.O_WRONLY))  # it goes on
     one = ends(queue, 1)
     assert (one.exit_status, one.attempt, one.reason) == (0, 2, None)
+
+
+def test_a_second_attempt_that_wrote_all_before_anybody_looked_is_ended(
+    queue: Queue, feed: Feed, gate: Gate, rqpy: Rqpy, tmp_path: Path
+) -> None:
+    # As much as the first one wrote, and nothing after that.
+    queue.submit(f"head -c {2 * LIMIT} /dev/zero; [ $RQ_ATTEMPT = 1 ] || {{ {gate.command}; }}")
+    assert feed("--until-empty").ends() == 0
+    rqpy("resubmit", "1", queue=queue.path, check=True)
+    first = feed()
+    wait_until((tmp_path / "gate-1.2").exists, 60)
+    first.kill()
+    rqpy("configure", "output_limit=1M", queue=queue.path, check=True)
+    feed()
+    job = ends(queue, 1)
+    assert (job.attempt, job.signal, job.reason) == (2, signal.SIGTERM, "output_limit")
 
 
 def test_it_looks_only_where_there_is_a_limit_and_a_job(queue: Queue) -> None:
@@ -215,3 +259,30 @@ def test_the_size_of_a_file_that_is_being_written(tmp_path: Path) -> None:
             file.truncate(size)
             assert size_of(path) == size
     assert size_of(tmp_path / "file" / "beneath") == 0
+
+
+#: A program that is forbidden statx(2), as by a container whose filter does not know it; says a file's size.
+FORBIDDEN = """
+import ctypes, pathlib, platform, struct, sys
+number = {"x86_64": 332, "aarch64": 291}[platform.machine()]
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 1), (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, program) == 0, ctypes.get_errno()  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+assert libc.syscall(number, -100, b"/", 0, 0x200, code) == -1
+assert ctypes.get_errno() == 1  # EPERM
+from rq_py.feeder.filesize import size_of
+print(size_of(sys.argv[1]), size_of(sys.argv[1] + ".not"))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "aarch64"}, reason="NOT TESTED: statx's number")
+def test_the_size_where_statx_is_forbidden(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 4097)
+    done = subprocess.run(
+        [sys.executable, "-c", FORBIDDEN, path], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("4097 0\n", "")

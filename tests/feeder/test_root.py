@@ -154,6 +154,27 @@ def test_a_sticky_folder_and_a_link_of_roots_own_will_do(queue: Queue, tmp_path:
     fed(rqpy, sticky / "link")
 
 
+@pytest.mark.parametrize("target", ["tool", "gone/tool", "../tmp/tool"])
+def test_a_program_that_leads_to_nothing_which_everybody_can_make(
+    queue: Queue, tmp_path: Path, rqpy: Rqpy, target: str
+) -> None:
+    sticky = tmp_path / "tmp"
+    sticky.mkdir()
+    tool = queue.path / "bin" / "tool"
+    tool.symlink_to(sticky / target)
+    sticky.chmod(0o755)
+    fed(rqpy, queue.path)
+    queue.resubmit(1)
+    for mode, who in ((0o1777, "everybody"), (0o777, "everybody")):
+        sticky.chmod(mode)
+        assert f"{tool}: leads nowhere, and {who} can make what it leads to, in {sticky}" in refusal(
+            queue.path
+        )
+    sticky.chmod(0o1755)
+    os.chown(sticky, STRANGER, -1)
+    assert "nobody can make what it leads to" in refusal(queue.path)
+
+
 def names(path: Path) -> Iterator[str]:
     return (str(place) for place, _ in way_to(path))
 

@@ -61,10 +61,10 @@ def test_a_renewal_counts_from_its_own_time_and_never_backwards(runner: RunnerUn
     assert [job.key for job in runner.feeder.running()] == [key]
     switch = DeadMan(lambda _text: None, StandStill())
     switch.renew(10, at=100.0, now=200.0)
-    assert switch.overdue(200.0)
+    assert switch.look(200.0)
     switch.renew(10, at=500.0, now=200.0)
-    assert not switch.overdue(204.9)
-    assert switch.overdue(205.0), "a time in the future counts as now"
+    assert not switch.look(204.9)
+    assert switch.look(205.0), "a time in the future counts as now"
 
 
 def test_nothing_restartable_is_launched_while_the_lease_is_in_doubt(runner: RunnerUnderTest) -> None:

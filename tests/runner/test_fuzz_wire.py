@@ -22,6 +22,7 @@ from tests.waiting import wait_until
 SHELL = ["/bin/sh"]
 HELLO = {"do": "hello", "id": 1, "protocol": protocol.PROTOCOL, "shell": SHELL, "env": {"A": "b"}}
 KEY = {"jid": 1, "attempt": 1, "token": "fuzz"}
+LAST = 777777  # the id of a conversation's last request
 ORDER = KEY | {"pid": None, "restartable": False, "script": BEGIN + "exit 3\n"}
 REQUESTS: list[dict[str, Any]] = [
     HELLO,
@@ -37,6 +38,7 @@ REQUESTS: list[dict[str, Any]] = [
     {"do": "withdraw", "id": 5},
     {"do": "confirm", "id": 6, "exits": [KEY]},
     {"do": "kill", "id": 7, "signal": 9} | KEY,
+    {"do": "kill", "id": 11, "signal": 9, "reason": "fuzz"} | KEY,
     {"do": "renewed", "id": 8, "lease": 600, "at": 1},
     {"do": "running", "id": 9},
     {"do": "drop", "id": 10},
@@ -54,13 +56,13 @@ values = st.recursive(
     max_leaves=8,
 )
 #: Fields that would have a healthy runner do what a test must not: only these values are drawn for them.
-HARMLESS = {
-    "count": st.sampled_from([-1, 0, 1, 3, 2000, True, None, "1", 1.5, 2**64]),  # 1024 shells are no bug
-    "script": st.sampled_from([None, 1, [], "", ":\n", "exit 5\n", "exit\0", "\ud800", "\udcff", "("]),
-    "shell": st.sampled_from(
-        [[], "/bin/sh", ["sh"], ["/bin/false"], ["/"], ["/none"], ["/bin/sh", "\0"], [1]]
-    ),
+HARMLESS: dict[str, list[object]] = {
+    "count": [-1, 0, 1, 3, 2000, True, None, "1", 1.5, 2**64],  # 1024 shells are no bug
+    "script": [None, 1, [], "", ":\n", "exit 5\n", "exit\0", "\ud800", "\udcff", "("],
+    "shell": [[], "/bin/sh", ["sh"], ["/bin/false"], ["/"], ["/none"], ["/bin/sh", "\0"], [1]],
 }
+#: One value of each kind, for all the other fields.
+KINDS: list[object] = [None, True, -1, 2**64, 0.5, "", "\0", "\ud800", "x" * 200, [], [1], [{}], {}, {"a": 1}]
 
 
 @st.composite
@@ -72,7 +74,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         place = draw(st.sampled_from(places))
         name = draw(st.sampled_from([*sorted(place), "new"]))
         if draw(st.booleans()):
-            place[name] = draw(HARMLESS.get(name, values))
+            place[name] = draw(st.sampled_from(HARMLESS[name]) if name in HARMLESS else values)
         else:
             place.pop(name, None)
     return request
@@ -170,10 +172,10 @@ def watched(runner: RunnerUnderTest, tmp_path: Path) -> Iterator[Watched]:
 def talk(connected: socket.socket, data: bytes) -> list[dict[str, Any]]:
     """Send ``data`` and a last request; return what comes until its answer, or until the runner hangs up."""
     with suppress(BrokenPipeError, ConnectionResetError):
-        connected.sendall(data + b'\n{"do":"running","id":777777}\n')
-    received = b""
+        connected.sendall(data + f'\n{{"do":"running","id":{LAST}}}\n'.encode())
+    received, last = b"", f'{{"id":{LAST},'.encode()
     with suppress(ConnectionResetError):
-        while b'{"id":777777,' not in received and (piece := connected.recv(1 << 16)):
+        while last not in received.rpartition(b"\n")[0] and (piece := connected.recv(1 << 16)):
             received += piece
     return [json.loads(line) for line in received.split(b"\n")[:-1]]
 
@@ -218,6 +220,19 @@ def test_frames_that_were_tampered_with(watched: Watched) -> None:
         watched.serves()
 
     send()
+    watched.goes_on()
+
+
+def test_each_field_of_each_request_with_a_value_of_each_kind(watched: Watched) -> None:
+    for request in REQUESTS:
+        for name in request.keys() - {"id"}:
+            variants = [request | {name: value} for value in HARMLESS.get(name, KINDS)]
+            # Shells of one variant are of no use to the next one.
+            frames = [json.dumps(frame).encode() for variant in variants for frame in (HELLO, variant)]
+            with raw_connection(watched.runner.state_dir) as connected:
+                messages = talk(connected, b"\n".join(frames))
+            assert_answers(messages)
+            assert LAST in [message.get("id") for message in messages], f"{name} of {request}: it hung up"
     watched.goes_on()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +14,9 @@ import pytest
 
 from rq_py.errors import RunnerError
 from rq_py.runner.client import Key, Launch, LaunchResult
-from rq_py.runner.identity import start_ticks
+from rq_py.runner.identity import boottime, start_ticks
+from rq_py.runner.server import IDLE_SECONDS
+from rq_py.runner.withheld import LOOK_SECONDS
 from tests.runner.conftest import RunnerUnderTest
 from tests.waiting import wait_until
 
@@ -145,6 +149,7 @@ def test_a_kill_with_a_reason_is_told_when_nothing_is_left(runner: RunnerUnderTe
         runner.feeder.kill(key, signal.SIGTERM, "a\0b")
     runner.feeder.kill(key, signal.SIGTERM, "x" * 600)
     (known,) = runner.feeder.running()
+    assert known.reason == "x" * 500
     wait_until(lambda: start_ticks(known.pid) is None)  # the shell was reaped
     assert runner.connect().running == [known], "also for the next feeder"
     runner.feeder.kill(key, signal.SIGKILL)
@@ -153,6 +158,52 @@ def test_a_kill_with_a_reason_is_told_when_nothing_is_left(runner: RunnerUnderTe
     runner.disconnect()
     assert [known.reason for known in runner.connect().exits] == ["x" * 500]
     assert runner.run("exit 3").reason is None
+
+
+def test_a_runner_stays_for_what_outlives_a_shell_and_keeps_its_exit(
+    runner: RunnerUnderTest, tmp_path: Path
+) -> None:
+    key = runner.launch(f"sh -c \"trap '' TERM; echo \\$\\$ >'{tmp_path}/deaf'; exec sleep 1000\"; :")
+    wait_until(lambda: (tmp_path / "deaf").exists() and (tmp_path / "deaf").read_text().endswith("\n"))
+    runner.feeder.kill(key, signal.SIGTERM, "too much")
+    (known,) = runner.feeder.running()
+    wait_until(lambda: start_ticks(known.pid) is None)
+    runner.disconnect()
+    assert runner.process is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        runner.process.wait(IDLE_SECONDS * 2)
+    os.kill(int((tmp_path / "deaf").read_text()), signal.SIGKILL)
+    assert runner.wait_end() == 0
+    runner.start()
+    assert [(ended.key, ended.reason) for ended in runner.connect().exits] == [(key, "too much")]
+
+
+def test_exits_that_are_held_back_share_a_look_at_all_processes(
+    runner: RunnerUnderTest, tmp_path: Path
+) -> None:
+    held, requests = 8, 40
+    deaf = "trap '' TERM; echo >>'{}'; exec sleep 1000"
+    keys = [runner.launch(f'sh -c "{deaf.format(tmp_path / "deaf")}"; :') for _ in range(held)]
+    wait_until(lambda: (tmp_path / "deaf").exists() and (tmp_path / "deaf").read_text() == "\n" * held)
+    for key in keys:
+        runner.feeder.kill(key, signal.SIGTERM, "too much")
+    pids = [known.pid for known in runner.feeder.running()]
+    wait_until(lambda: all(start_ticks(pid) is None for pid in pids))
+    before, began = reads(runner.pid), boottime()
+    for _ in range(requests):
+        runner.feeder.running()
+    looks = (boottime() - began) / LOOK_SECONDS + 2
+    # A look reads a file of each process, of which there may be more now. And a request is read.
+    most = looks * (len(os.listdir("/proc")) + 200) + requests * 10
+    assert reads(runner.pid) - before < most
+    for key in keys:
+        runner.feeder.kill(key, signal.SIGKILL)
+    assert {ended.key for ended in runner.wait_exits(held)} == set(keys)
+
+
+def reads(pid: int) -> int:
+    """How often a process has called read(2) and the like."""
+    return int(re.findall(r"^syscr: (\d+)$", Path(f"/proc/{pid}/io").read_text(), re.MULTILINE)[0])
 
 
 def test_launching_twice_or_in_a_shell_that_is_not_ready_fails(runner: RunnerUnderTest) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rq_py.runner.deadman import LOOK_SECONDS, DeadMan
+from rq_py.runner.processes import Tree
 from rq_py.runner.standstill import StandStill
 
 
@@ -82,6 +84,38 @@ def test_the_hardware_clock_may_be_set_by_the_system_clock(machine: Machine, sta
     assert stand_still.look(machine.passes(60, hardware=86_400)) == 0
 
 
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Set the time zone of this process, as tzset(3) reads it."""
+
+    def be_in(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield be_in
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_hardware_clock_in_local_time_may_be_set_for_summer(
+    machine: Machine, stand_still: StandStill, zone: Callable[[str], None]
+) -> None:
+    zone("CET-1CEST,J1/0,J365/0")  # it is summer all the year
+    assert stand_still.look(machine.passes(60, hardware=3600)) == pytest.approx(3600, abs=1), (
+        "the clock agrees with no time of this zone"
+    )
+    assert stand_still.look(machine.passes(60, hardware=3600)) == 0
+
+
+@pytest.mark.parametrize("name", ["UTC0", "CET-1"])
+@pytest.mark.parametrize("seconds", [900, 1800, 7200])
+def test_a_pause_of_whole_quarter_hours_is_found_all_the_same(
+    machine: Machine, stand_still: StandStill, zone: Callable[[str], None], name: str, seconds: float
+) -> None:
+    zone(name)
+    assert stand_still.look(machine.passes(60, hardware=seconds)) == pytest.approx(seconds, abs=1)
+
+
 def test_without_a_hardware_clock_nothing_is_known(machine: Machine, stand_still: StandStill) -> None:
     machine.path.unlink()
     assert stand_still.look(machine.boottime + 1) == 0
@@ -95,21 +129,38 @@ def test_the_switch_counts_the_time_that_the_machine_stood_still(machine: Machin
     switch = DeadMan(said.append, StandStill(machine.path))
     before = machine.boottime
     switch.renew(60, at=before, now=before)
-    assert not switch.overdue(before)
+    assert not switch.look(before)
     now = machine.passes(LOOK_SECONDS, hardware=31)
-    assert switch.overdue(now)
+    assert switch.look(now)
     assert len(said) == 1
+    assert "this machine stood still for 3" in said[0]
+    assert "set both of them forward" in said[0], "which nothing tells from it"
     switch.renew(60, at=before + 0.1, now=now)
-    assert switch.overdue(now), "that renewal is from before it stood still"
+    assert switch.look(now), "that renewal is from before it stood still"
     switch.renew(60, at=now, now=now)
-    assert not switch.overdue(now)
+    assert not switch.look(now)
     assert switch.next_deadline(now, any_restartable=True) < math.inf
+
+
+def test_every_round_of_the_runner_looks_by_itself(machine: Machine) -> None:
+    switch = DeadMan(lambda _text: None, StandStill(machine.path))
+    rounds: list[str] = []
+
+    def restartable() -> list[Tree]:
+        rounds.append("they are to end")
+        return []
+
+    switch.renew(60, at=machine.boottime, now=machine.boottime)
+    switch.tick(machine.boottime, restartable)
+    assert rounds == []
+    switch.tick(machine.passes(LOOK_SECONDS, hardware=31), restartable)
+    assert rounds == ["they are to end"]
 
 
 def test_a_renewal_heard_before_the_look_does_not_hide_the_stand_still(machine: Machine) -> None:
     switch = DeadMan(lambda _text: None, StandStill(machine.path))
     switch.renew(60, at=machine.boottime, now=machine.boottime)
-    assert not switch.overdue(machine.boottime)
+    assert not switch.look(machine.boottime)
     now = machine.passes(LOOK_SECONDS / 2, hardware=31)
     switch.renew(60, at=now, now=now)
-    assert switch.overdue(machine.passes(LOOK_SECONDS / 2))
+    assert switch.look(machine.passes(LOOK_SECONDS / 2))

@@ -69,6 +69,18 @@ def test_one_that_is_killed_while_it_starts_is_started_again(
     assert (tmp_path / "once").exists()
 
 
+@pytest.mark.parametrize("words", ["kill -9 $$", "exit 0"], ids=["at once", "after it has detached"])
+def test_one_that_crashes_again_and_again_is_not_started_for_ever(
+    state_dir: Path, tmp_path: Path, words: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho once more >>{tmp_path}/tries\n{words}\n")
+    python.chmod(0o755)
+    with pytest.raises(RunnerError, match=rf"did not start: .*, see {state_dir}/runner\.log"):
+        RunnerClient.connect_or_start(state_dir, str(python), deadline_seconds=60)
+    assert (tmp_path / "tries").read_text() == "once more\n" * 2
+
+
 def test_a_link_in_the_place_of_a_file_is_not_followed(state_dir: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
