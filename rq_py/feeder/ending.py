@@ -104,6 +104,9 @@ class Ending:
             self.stopped |= {key for key in running if runner.kill(key, signum)}
             for key in self.lingering:
                 runner.kill(key, signum)
+            if signum == signal.SIGTERM:  # on which a process that is stopped does not act
+                for key in self.stopped & {*running}:
+                    runner.kill(key, signal.SIGCONT)
             self._signal_at = boottime() + self._grace if self._signals else float("inf")
         # CONT, because it changes nothing for a process that runs: the answer says how many there are.
         gone = {key: ended for key, ended in self.lingering.items() if not runner.kill(key, signal.SIGCONT)}

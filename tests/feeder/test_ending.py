@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from rq_py import Queue, State
+from rq_py.runner.identity import STATE, stat_fields
 from tests.conftest import Rqpy, command_line
 from tests.feeder.conftest import Feed, Gate, becomes, has_ended, number_in, runner_pid
 from tests.waiting import wait_until
@@ -82,6 +83,17 @@ def test_a_program_has_its_grace_though_its_shell_has_died(
     assert (tmp_path / "saved").read_text() == "saved\n"
     assert all(has_ended(pid) for pid in pids)
     assert [job.state for job in queue.jobs()] == [State.DEAD] * 2
+
+
+def test_a_job_that_has_stopped_itself_ends_within_its_grace(
+    queue: Queue, feed: Feed, rqpy: Rqpy, tmp_path: Path
+) -> None:
+    queue.submit(f"trap 'echo bye; exit' TERM; echo $$ > {tmp_path}/pid; kill -STOP $$; sleep 1000")
+    feed()
+    pid = number_in(tmp_path / "pid")
+    wait_until(lambda: (fields := stat_fields(pid)) is not None and fields[STATE] == "T")
+    rqpy("stop", "--grace", "600", queue=queue.path, check=True)
+    assert queue.stream(1, "stdout").read_text() == "bye\n"
 
 
 def test_a_job_that_had_ended_before_the_stop_is_finished(queue: Queue, feed: Feed, rqpy: Rqpy) -> None:
