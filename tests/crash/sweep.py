@@ -78,7 +78,7 @@ class Sweep:
         self.found.tried[how] += 1
         where = f"{how} {n} at {point.hit}"
         was_killed = fault.name == "kill"
-        for trouble in () if was_killed else faults_of(result):
+        for trouble in () if was_killed else faults_of(result, self._operation.well):
             self._violation(where, f"{trouble}: {result.status}: {result.stderr.strip()[:300]}")
         self._judge(where, None if was_killed else result, persistent)
         return True
@@ -132,7 +132,7 @@ class Sweep:
             return
         if result.status == self._operation.well and state != "after" and result.stderr == "":
             yield f"said that all is well, but is as {state}"
-        if result.status == 0 or state != "after" or _DONE.search(result.stderr):
+        if result.status in (0, self._operation.well) or state != "after" or _DONE.search(result.stderr):
             return
         # While nothing can be reached, nothing can be asked: then the error names what cannot be.
         if "nothing was" in result.stderr or not (persistent and str(self._world.folder) in result.stderr):
@@ -181,14 +181,14 @@ class Sweep:
         self.found.violations.append(f"{self._operation.name}: {where}: {text}")
 
 
-def faults_of(result: Result) -> Iterator[str]:
-    """What is wrong with how a command ended that met an error."""
+def faults_of(result: Result, well: int = 0) -> Iterator[str]:
+    """What is wrong with how a command ended that met an error; ``well`` is how it ends without one."""
     if result.status not in _STATUSES:
         yield "no documented exit code"
     lines = result.stderr.splitlines()
     if "Traceback" in result.stderr or "internal error" in result.stderr:
         yield "no error of a user"
-    elif result.status != 0 and not lines:
+    elif result.status not in (0, well) and not lines:
         yield "failed without a word"
     elif not all(line.startswith("rqpy: ") for line in lines):
         yield "no line of rqpy"
