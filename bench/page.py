@@ -34,6 +34,7 @@ other figures, and mostly the same ratios.
 
 def publish(folder: Path, cases: Sequence[Case], document: Document) -> None:
     """Write figures, plot and page into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
     results.save(folder / f"{NAME}.yml", document)
     panels = panels_of(document)
     if panels:
