@@ -38,7 +38,7 @@ def size_of(path: str | os.PathLike[str]) -> int:
 def _statx_size(path: bytes) -> int:
     statx = _statx()
     if statx is None:
-        return os.stat(path).st_size
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     buffer = ctypes.create_string_buffer(_STRUCT)
     if statx(_AT_FDCWD, path, _AT_STATX_DONT_SYNC, _STATX_SIZE, buffer):
         code = ctypes.get_errno()

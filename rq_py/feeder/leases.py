@@ -38,8 +38,6 @@ class Leases:
         self._look = Round(min(LOOK_EVERY, self._seconds / RENEWALS))
         self._renewed_at: float | None = None
         self._failing = False
-        #: Others took this node for lost: what the database says of its jobs has changed.
-        self.was_buried = False
 
     @property
     def at(self) -> float:
@@ -55,19 +53,19 @@ class Leases:
         if self._renewed_at is not None:
             runner.renewed(self._seconds, self._renewed_at)
 
-    def keep(self, runner: RunnerClient | None) -> None:
+    def keep(self, runner: RunnerClient | None) -> bool:
         """Renew and look around where it is time, also while there is no ``runner`` to be told.
 
-        Where the renewal finds that others have buried this node meanwhile, ``was_buried`` says so. A feeder
-        without a runner goes on holding its node: what a killed runner left is still to be ended here before
-        anybody else may run it. Raises RunnerGone; trouble with the storage is logged.
+        Returns whether the renewal found that others have buried this node meanwhile. A feeder without a
+        runner goes on holding its node: what a killed runner left is still to be ended here before anybody
+        else may run it. Raises RunnerGone; trouble with the storage is logged.
         """
-        if self._renewal.due:
-            self._renew_or_complain(runner)
+        was_buried = self._renewal.due and self._renew_or_complain(runner)
         if self._look.due:
             self._look.done()
             for name in self._ring.look():
                 self._bury(name)
+        return was_buried
 
     def watch(self, with_running: Collection[str]) -> None:
         """Choose anew whom to watch; ``with_running`` are the feeders that have running jobs."""
@@ -77,30 +75,33 @@ class Leases:
         """Give the own lease up: nothing runs under this feeder's name any more. Raises StorageError."""
         self._own.remove()
 
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
+        """Renew; whether the lease was there, or is this feeder's first. Raises StorageError."""
         # From before the renewal: whatever freezes this process in between must not lengthen it.
         at = boottime()
-        was_there = self._own.renew()
-        if not was_there and self._renewed_at is not None:
-            LOG.warning("this node was taken for lost, and its jobs were buried")
-            self.was_buried = True
+        is_well = self._own.renew() or self._renewed_at is None
         self._renewed_at = at
         self._renewal.done()
+        return is_well
 
-    def _renew_or_complain(self, runner: RunnerClient | None) -> None:
+    def _renew_or_complain(self, runner: RunnerClient | None) -> bool:
+        """Renew and tell ``runner``; whether this node was buried meanwhile. Raises RunnerGone."""
         try:
-            self._renew()
+            was_buried = not self._renew()
         except StorageError as error:
             if not self._failing:
                 LOG.warning("%s; trying again", error)
             self._failing = True
             self._renewal.at = boottime() + min(RETRY_SECONDS, self._seconds / RENEWALS)
-            return
+            return False
         if self._failing:
             LOG.info("the lease of this node is renewed again")
         self._failing = False
+        if was_buried:
+            LOG.warning("this node was taken for lost, and its jobs were buried")
         if runner is not None:
             self.introduce(runner)
+        return was_buried
 
     def _bury(self, name: str) -> None:
         """Bury all that runs under the name of the lost feeder ``name``, in one transaction."""

@@ -66,8 +66,7 @@ class Feeder:
         """
         while not self._is_over():
             try:
-                self._session.keep_leases()  # first: nothing is claimed under a lease that ran out
-                if self._session.leases.was_buried:
+                if self._session.keep_leases():  # first: nothing is claimed under a lease that ran out
                     self._full_tick.at = 0.0
                 if self._session.is_attached or self._reattach():
                     self._collect()
@@ -125,7 +124,6 @@ class Feeder:
         self._plan_next(mark, offered=len(shells) + ahead, claimed=len(jobs))
         if looks_around:
             self._full_tick.done()
-            self._session.leases.was_buried = False
             self._session.leases.watch(others)
             self._slots.end_lost_runs(self._session.runner, {key_of(job) for job in mine})
 

@@ -205,13 +205,14 @@ class Session:
         self.undecided = agreed.undecided
         self.leases.introduce(self.runner)
 
-    def keep_leases(self) -> None:
+    def keep_leases(self) -> bool:
         """Renew this node's lease, and look after the others, where it is time.
 
-        Raises RunnerGone, and QueueError when the local state was removed.
+        Returns whether this node was buried meanwhile. Raises RunnerGone, and QueueError when the local state
+        was removed.
         """
         self._check_local_state()
-        self.leases.keep(self._runner)
+        return self.leases.keep(self._runner)
 
     def _check_local_state(self) -> None:
         """Without it nobody reaches this feeder, and a second one may start beside it. Raises QueueError."""

@@ -50,9 +50,9 @@ def _commands(block: bytes, source: str, number: int) -> list[str]:
     if b"\r" in block:
         lines = [line.removesuffix("\r") for line in lines]
     commands = [line for line in lines if (start := line.lstrip()) and start[0] != "#"]
-    if len(block) > MAX_COMMAND_BYTES:  # else none can be too long
+    if max(map(len, lines)) > MAX_COMMAND_BYTES // 4:  # a character has four bytes at most
         for line_number, line in enumerate(lines, start=number):
-            if len(line) > MAX_COMMAND_BYTES // 4 and _is_too_long(line):
+            if _is_too_long(line):
                 raise _too_long(source, line_number)
     return commands
 

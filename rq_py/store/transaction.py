@@ -244,7 +244,7 @@ class Store:
     ) -> tuple[sqlite3.Connection, JournalLock | None]:
         """Under the lock: check the generation, name the holder, open, begin, lock the journal.
 
-        Raises Superseded, HolderStuck (nobody fences the one before), Busy, StorageError.
+        Raises Superseded, HolderStuck (who was here before may still write), Busy, StorageError.
         """
         with file_errors(generation.path):
             if is_frozen(generation):

@@ -21,7 +21,7 @@ from rq_py import Queue
 from tests.oracle.checker import Expected
 from tests.oracle.mutants.sitecustomize import MUTANTS as TABLE
 from tests.oracle.scene import MUTANTS, REPOSITORY, Scene, go_on, mutated, stop
-from tests.store.children import child
+from tests.store.children import LOOKER, child
 from tests.waiting import wait_until
 
 
@@ -223,24 +223,13 @@ with Queue(arguments[0]).store.write() as tx:
     hear()
 """
 
-_LOOKER = """
-import fcntl
-descriptor = os.open(arguments[0], os.O_RDWR)
-try:
-    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except OSError:
-    say("locked")
-else:
-    say("free")
-"""
-
 
 @pytest.mark.parametrize(("mutant", "expected"), [("", "locked"), ("no-journal-lock", "free")])
 def test_the_lock_on_the_journal_is_there_and_is_not(scene: Scene, mutant: str, expected: str) -> None:
     env = {"PYTHONPATH": f"{MUTANTS}:{REPOSITORY}", "RQ_TEST_MUTANT": mutant}
     with child(_HOLDER, scene.queue, env=env) as holder:
         holder.expect("inside")
-        with child(_LOOKER, scene.queue / "db.1" / "queue.db-journal") as looker:
+        with child(LOOKER, scene.queue / "db.1" / "queue.db-journal") as looker:
             looker.expect(expected)
 
 

@@ -63,6 +63,19 @@ transaction.check_acknowledged = stop_and_check
 """
 
 
+#: Says whether a file is locked, ``locked`` or ``free``.
+LOOKER = """
+import fcntl
+descriptor = os.open(arguments[0], os.O_RDWR)
+try:
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    say("locked")
+else:
+    say("free")
+"""
+
+
 class Child:
     """One child program. Its stderr is kept for the message of a failed test."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from rq_py import Queue
 from rq_py.errors import LockTimeout
-from tests.store.children import child
+from tests.store.children import LOOKER, child
 from tests.store.database import commands, insert
 from tests.waiting import wait_until
 
@@ -106,18 +106,7 @@ def test_mark_in_another_thread_leaves_the_journal_locked(queue: Queue) -> None:
 
 def journal_is_locked(queue: Queue) -> bool:
     """Whether a foreign process finds the journal locked."""
-    program = """
-import fcntl
-descriptor = os.open(arguments[0], os.O_RDWR)
-try:
-    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except OSError:
-    say("locked")
-else:
-    say("free")
-"""
-    journal = queue.path / "db.1" / "queue.db-journal"
-    with child(program, journal) as looker:
+    with child(LOOKER, queue.path / "db.1" / "queue.db-journal") as looker:
         return looker.line() == "locked"
 
 
