@@ -60,10 +60,12 @@ def test_a_killed_runner_leaves_its_jobs_as_orphans_to_the_next_one(
 
 
 def test_a_last_exit_of_a_killed_runner_is_taken_and_its_end_wakes_the_next_wait(
-    runner: RunnerUnderTest,
+    runner: RunnerUnderTest, tmp_path: Path
 ) -> None:
     """Found in the NFS lab: the feeder waited on a descriptor that was closed."""
-    key = runner.launch(":")
+    go_on = fifo(tmp_path / "fifo")
+    key = runner.launch(f"read -r x <'{go_on}'")
+    go_on.write_text("x\n")  # not before the launch was answered, whose reader would keep the exit
     assert select.select([runner.feeder], [], [], 15)[0], "the exit is pushed"
     runner.kill()
     assert [ended.key for ended in runner.feeder.take_exits()] == [key]
