@@ -6,9 +6,9 @@ left behind whatever happens. Rows are JSON there: nothing is pickled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, cast
 
 from rq_py.errors import StorageError
 
@@ -22,11 +22,13 @@ _ITEM = 50
 class Spool:
     """Rows of None, int, float, str and lists of str, appended once and read again and again.
 
-    ``rows_per_line`` is how many are written, and held in memory, at a time.
+    ``rows_per_line`` is how many are written, and held in memory, at a time. With ``is_encoded`` each row
+    that is appended is the text of a JSON array, as SQLite makes it of its columns.
     """
 
-    def __init__(self, rows_per_line: int = 64) -> None:
+    def __init__(self, rows_per_line: int = 64, *, is_encoded: bool = False) -> None:
         self._rows_per_line = rows_per_line
+        self._is_encoded = is_encoded
         self._memory: list[Sequence[object]] = []
         self._pending: list[Sequence[object]] = []
         self._file: IO[str] | None = None
@@ -53,7 +55,7 @@ class Spool:
 
     def _fits(self, row: Sequence[object]) -> bool:
         """Whether memory takes one row more."""
-        for value in row:
+        for value in (row,) if self._is_encoded else row:
             if isinstance(value, str):
                 self._text += len(value)
             elif isinstance(value, list):
@@ -67,15 +69,16 @@ class Spool:
         if self._file is None:
             import tempfile
 
-            self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
-        self._file.write(json.dumps(self._pending, separators=(",", ":")) + "\n")
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        rows = ",".join(map(str, self._pending)) if self._is_encoded else json.dumps(self._pending)[1:-1]
+        self._file.write(f"[{rows}]\n")
         self._pending = []
 
     def __iter__(self) -> Iterator[Sequence[object]]:
         """All rows in order. Two iterations at once are not possible once there is a file."""
-        yield from self._memory
+        yield from self._decoded(self._memory)
         if self._file is None:
-            yield from self._pending
+            yield from self._decoded(self._pending)
             return
         import json
 
@@ -85,6 +88,14 @@ class Spool:
             self._file.seek(0)
         for line in self._file:
             yield from json.loads(line)
+
+    def _decoded(self, rows: list[Sequence[object]]) -> Iterable[Sequence[object]]:
+        """Rows that were kept as they came."""
+        if not self._is_encoded:
+            return rows
+        import json
+
+        return map(json.loads, cast("list[str]", rows))
 
 
 @contextmanager

@@ -7,9 +7,9 @@ own dumper, and ``rqpy submit`` needs no import for it. Tests compare the two.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import itemgetter
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from rq_py.errors import UsageError
 from rq_py.formats import scalars
@@ -22,7 +22,11 @@ _NUMBERS = {
     **dict.fromkeys(("jid", "priority", "pid", "exit_status", "signal", "attempt", "max_rss"), "%d"),
     **dict.fromkeys(("elapsed", "user_cpu", "system_cpu"), "%.6f"),
 }
-_PATHS = frozenset({"stdin", "stdout", "stderr", "data"})
+#: Which column says whether a job has the path: one that has started has a stdout and a stderr.
+_PATHS = {"stdin": "has_stdin", "stdout": "started", "stderr": "started", "data": "has_data"}
+#: The columns that are true or false.
+_FLAGS = ("has_stdin", "has_data", "restartable")
+_flags_of = itemgetter(*map(Job._fields.index, _FLAGS))
 #: Texts that many jobs have in common (a bulk submit or a claim gives all its jobs one time): how they are
 #: written is remembered.
 _SHARED = frozenset(
@@ -60,34 +64,37 @@ def _is_set(name: str, value: Value) -> bool:
 
 def _getter(name: str) -> Callable[[Job], Value]:
     """The function that reads field ``name`` of a job."""
-    if name in ("stdin", "data"):
-        has = itemgetter(Job._fields.index(f"has_{name}"))
-        return lambda job: f"{name}/{job.jid}" if has(job) else None
-    if name in ("stdout", "stderr"):
-        return lambda job: f"{name}/{job.jid}" if job.started else None
+    if name in _PATHS:
+        is_there = _column(_PATHS[name])
+        return lambda job: f"{name}/{job.jid}" if is_there(job) else None
     if name == "env":
-        return _env
+        return lambda job: _env(job.env)
     if name == "state":
         return lambda job: str(job.state)  # a plain text, whoever writes it
     if name == "restartable":
         return lambda job: bool(job.restartable)
+    return _column(name)
+
+
+def _column(name: str) -> Callable[[Job], Value]:
+    """The function that reads column ``name`` of a job."""
     get: Callable[[Job], Value] = itemgetter(Job._fields.index(name))
     return get
 
 
-def _env(job: Job) -> Value:
+def _env(text: str | None) -> Value:
     """The variables handed over at submit; the stored text itself should it not be a JSON object."""
-    if not job.env or job.env == "{}":
+    if not text or text == "{}":
         return None
     import json
 
     try:
-        variables = json.loads(job.env)
+        variables = json.loads(text)
         if isinstance(variables, dict):
             return {name: str(value) for name, value in variables.items()}
     except (ValueError, RecursionError):  # the latter for what is nested by the thousand
         pass
-    return job.env
+    return text
 
 
 _GETTERS: dict[str, Callable[[Job], Value]] = {name: _getter(name) for name in LISTED_FIELDS}
@@ -114,58 +121,88 @@ class _Notation:
         self.mapping = mapping
 
 
-def _writer(name: str, notation: _Notation) -> Callable[[Job], str]:
-    """The function that writes field ``name`` of a job, or '' when it is not set.
+def _items(jobs: Iterable[Job], fields: Sequence[str] | None, notation: _Notation) -> Iterator[str]:
+    """The text of all fields of each job."""
+    chosen = None if fields is None else tuple(fields)
+    for job in jobs:
+        shape = _shape((*map(type, job), *_flags_of(job)), chosen, notation)
+        values = list(shape.read(job))
+        for place, write in shape.writers:
+            values[place] = write(values[place])
+        yield shape.template % tuple(values)
 
-    One small function per field, chosen beforehand: that is what makes a listing fast.
+
+class _Shape(NamedTuple):
+    """How to write jobs in which the same fields are set: a template, and what is put into it."""
+
+    template: str
+    read: Callable[[Job], Sequence[object]]  #: the values for the template
+    writers: list[tuple[int, Callable[..., str]]]  #: the places of those that are not put in as they are
+
+
+@lru_cache(maxsize=512)
+def _shape(key: tuple[object, ...], fields: tuple[str, ...] | None, notation: _Notation) -> _Shape:
+    """The shape of a job, of which ``key`` has the type of each value, and the flags.
+
+    Most jobs of a listing are of few shapes, so for each job only what differs within one is done: no look at
+    what is not set, and no function for a number.
     """
-    get, head, tail = _GETTERS[name], notation.head % name, notation.tail
+    flags = dict(zip(_FLAGS, key[len(Job._fields) :], strict=True))
+    template, columns, writers = "", list[int](), list[tuple[int, Callable[..., str]]]()
+    for name in LISTED_FIELDS if fields is None else [name for name in LISTED_FIELDS if name in fields]:
+        column = Job._fields.index(_PATHS.get(name, name))
+        head, tail = notation.head % name, notation.tail
+        unset = key[column] is type(None) or not flags.get(Job._fields[column], True)
+        if unset and fields is not None:
+            template += f"{head}{scalars.scalar(False if name == 'restartable' else None)}{tail}"
+        elif unset:
+            pass
+        elif name == "restartable":
+            template += f"{head}true{tail}"
+        elif name in _PATHS:
+            # Such a path needs no look at its characters.
+            template += f"{head}{notation.text(f'{name}/%d')}{tail}"
+            columns.append(Job._fields.index("jid"))
+        elif name in _NUMBERS and (name != "attempt" or fields is not None):
+            template += f"{head}{_NUMBERS[name]}{tail}"
+            columns.append(column)
+        else:
+            template += "%s"
+            writers.append((len(columns), _writer(name, notation, is_shown=fields is not None)))
+            columns.append(column)
+    return _Shape(template, _reader(columns), writers)
+
+
+def _reader(columns: Sequence[int]) -> Callable[[Job], Sequence[object]]:
+    """The function that reads these columns of a job."""
+    if len(columns) > 1:
+        return itemgetter(*columns)
+    return lambda job: [job[column] for column in columns]
+
+
+def _writer(name: str, notation: _Notation, *, is_shown: bool) -> Callable[..., str]:
+    """The function that writes field ``name``: of a value nothing, unless it ``is_shown`` however it is."""
+    head, tail = notation.head % name, notation.tail
     if name == "attempt":
-        return lambda job: f"{head}{job.attempt}{tail}" if job.attempt else ""
-    if name in _NUMBERS:
-        number = f"{head}{_NUMBERS[name]}{tail}"
-        return lambda job: "" if (value := get(job)) is None else number % value
-    if name == "restartable":
-        return lambda job: f"{head}true{tail}" if job.restartable else ""
+        return lambda value: f"{head}{value}{tail}" if value else ""
     if name == "env":
         bare = head.rstrip(" ")  # no space before the lines of a nested mapping
-        return lambda job: f"{bare}{_written(value, notation)}{tail}" if (value := _env(job)) else ""
-    if name in _PATHS:
-        # Such a path needs no look at its characters: one template serves all jobs.
-        path = f"{head}{notation.text(f'{name}/%d')}{tail}"
-        return lambda job: path % job.jid if get(job) else ""
-    write: Callable[..., str] = notation.time if name in _TIMES else notation.text
-    if name in _SHARED:
-        write = lru_cache(maxsize=512)(write)
-    return lambda job: f"{head}{write(value)}{tail}" if (value := get(job)) else ""
+        return lambda text: (
+            f"{bare}{_nested(value, notation)}{tail}" if (value := _env(text)) or is_shown else ""
+        )
+    text_of = notation.time if name in _TIMES else notation.text
+
+    def write(value: str) -> str:
+        return f"{head}{text_of(value)}{tail}" if value or is_shown else ""
+
+    return lru_cache(maxsize=512)(write) if name in _SHARED else write
 
 
-def _written(value: Value, notation: _Notation) -> str:
-    """Write the value of env, or of a field that is not set, with what separates it from its name."""
+def _nested(value: Value, notation: _Notation) -> str:
+    """The value of env with what separates it from its name."""
     if isinstance(value, Mapping):
         return notation.mapping(value)
     return " " + (notation.text(value) if isinstance(value, str) else scalars.scalar(value))
-
-
-def _items(jobs: Iterable[Job], fields: Sequence[str] | None, notation: _Notation) -> Iterator[str]:
-    """The text of all fields of each job."""
-    writers = _writers(None if fields is None else tuple(fields), notation)
-    for job in jobs:
-        yield "".join([write(job) for write in writers])
-
-
-@lru_cache(maxsize=8)
-def _writers(fields: tuple[str, ...] | None, notation: _Notation) -> list[Callable[[Job], str]]:
-    """The writers of all fields that are set, or of ``fields``; a feeder needs them again for each job."""
-    if fields is None:
-        return [_writer(name, notation) for name in LISTED_FIELDS]
-    return [_always(name, notation) for name in LISTED_FIELDS if name in fields]
-
-
-def _always(name: str, notation: _Notation) -> Callable[[Job], str]:
-    """Like ``_writer``, but a field that is not set is written as well."""
-    write, get, head = _writer(name, notation), _GETTERS[name], (notation.head % name).rstrip(" ")
-    return lambda job: write(job) or f"{head}{_written(get(job), notation)}{notation.tail}"
 
 
 def _yaml_mapping(value: Mapping[str, str]) -> str:
@@ -190,11 +227,17 @@ def _json_mapping(value: Mapping[str, str]) -> str:
     return " " + json.dumps(dict(value))
 
 
-def json_items(jobs: Iterable[Job], fields: Sequence[str] | None = None) -> Iterator[str]:
-    """The JSON object of each job, in ASCII, so that no terminal or reader trips over a character."""
+@cache
+def _json() -> _Notation:
+    """JSON in ASCII, so that no terminal or reader trips over a character."""
     from json.encoder import encode_basestring_ascii as quote
 
-    for text in _items(jobs, fields, _Notation('"%s": ', ", ", quote, quote, _json_mapping)):
+    return _Notation('"%s": ', ", ", quote, quote, _json_mapping)
+
+
+def json_items(jobs: Iterable[Job], fields: Sequence[str] | None = None) -> Iterator[str]:
+    """The JSON object of each job."""
+    for text in _items(jobs, fields, _json()):
         yield f"{{{text[:-2]}}}"
 
 
