@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from rq_py.runner.identity import boottime
 
 #: Seconds of work to have ahead: four transactions' time, but within these bounds.
-LEAST_SECONDS = 0.2
+LEAST_SECONDS = 0.4
 MOST_SECONDS = 2.0
 _TICKS = 4
+#: While there is work ahead, a tick comes only when so many times the last ones' time has passed: a feeder
+#: that is busy with short jobs holds the lock for less than a twentieth of the time.
+_TICKS_APART = 20
 
 #: Most jobs ahead.
 MOST_JOBS = 1000
@@ -44,6 +47,13 @@ class Ahead:
         """How many jobs to have ahead; 0 where jobs are not short."""
         rate = min(self._rate, self._slots / self._job_seconds)
         return min(int(rate * self.seconds), MOST_JOBS)
+
+    @property
+    def tick_at(self) -> float:
+        """When to record what has ended, while claimed jobs wait: before half of them were launched."""
+        if self._ticked_at is None:
+            return 0.0
+        return self._ticked_at + min(_TICKS_APART * self._tick_seconds, self.seconds / 2)
 
     def ticked(self, job_seconds: Sequence[float], seconds: float) -> None:
         """A tick, which took ``seconds``, has recorded jobs that ran for ``job_seconds`` each."""

@@ -31,6 +31,8 @@ from rq_py.store.transaction import Transaction
 FULL_TICK = 30.0
 #: How much longer than it should take, what was claimed ahead may wait for a slot to become free.
 PATIENCE = 3
+#: Seconds between two looks at the exits that gather until the next tick, instead of one look for each exit.
+GATHER_SECONDS = 0.05
 
 
 class Feeder:
@@ -222,14 +224,21 @@ class Feeder:
         return self._full_tick.due or (self._settling.failing and not self._settling.waiting)
 
     def _tick_is_due(self) -> bool:
-        if self._slots.has_work_for_the_database or self._full_tick.due or self._storage.failing:
+        if self._full_tick.due or self._storage.failing:
             return True
+        if self._slots.has_work_for_the_database:
+            return boottime() >= self._record_at
         if not self._wants_jobs():
             return False
         if not self._woken and boottime() >= self._idle.at:
             self._woken = self._store.mark() != self._mark
             self._idle.quiet()
         return self._woken
+
+    @property
+    def _record_at(self) -> float:
+        """When to record what has ended: at once, unless the slots are busy meanwhile with what waits."""
+        return self._ahead.tick_at if self._slots.has_waiting and not self._slots.refused else 0.0
 
     def _wants_jobs(self) -> bool:
         return self._may_claim() and self._slots.free > 0
@@ -258,7 +267,7 @@ class Feeder:
 
     def _wait(self) -> None:
         """Wait for whatever comes first; the one place where this process sleeps."""
-        times = [self._session.leases.at, self._ending.give_up_at]
+        times, gathers = [self._session.leases.at, self._ending.give_up_at], False
         if self._is_untroubled:
             times.append(self._retention.at)
         if not self._session.is_attached:
@@ -269,12 +278,17 @@ class Feeder:
             times += [self._ending.at, self._full_tick.at, self._withdraw_at, self._output.at]
             if self._settling.failing and not self._ending.lingering:
                 times.append(self._settling.until)
-            if self._doubtful or self._slots.has_work_for_the_database:
+            if self._doubtful:
                 times.append(0.0)
+            elif self._slots.has_work_for_the_database:
+                times.append(self._record_at)
+                gathers = self._record_at > boottime()
             elif self._ending.mode is Mode.FEEDING and self._slots.free:
                 times.append(max(0.0 if self._woken else self._idle.at, self._slots.launching.until))
+        if gathers:
+            times.append(boottime() + GATHER_SECONDS)
         with selectors.PollSelector() as selector:
-            for source in self._session.sources():
+            for source in self._session.sources(but_runner=gathers):
                 selector.register(source, selectors.EVENT_READ)
             selector.select(max(min(times) - boottime(), 0.0))
 

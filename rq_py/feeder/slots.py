@@ -52,6 +52,11 @@ class Slots:
         """How many more jobs may run."""
         return 0 if self._waiting else max(self.count - len(self.running), 0)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a claimed job waits for a slot."""
+        return bool(self._waiting)
+
     def ahead(self, count: int) -> int:
         """How many jobs to claim beyond the free slots, so that ``count`` wait for a slot."""
         return max(count - len(self._waiting), 0)

@@ -23,9 +23,13 @@ from rq_py.locking.owner import Owner
 from rq_py.locking.record import Phase, Record
 from rq_py.runner.identity import boottime
 
-#: Seconds between two tries: from the first to the last by steps of this factor, jittered. A blocking
+#: Seconds between two tries: from the first to the longest by steps of this factor, jittered. A blocking
 #: fcntl lock is not used, because on NFS its waiters sleep up to 30 s and are not served in order.
 FIRST_PAUSE, LONGEST_PAUSE, PAUSE_FACTOR = 0.001, 0.05, 1.5
+#: Who has waited this many seconds tries twice as often again, who has waited twice as long three times, but
+#: with no shorter pauses than the least: so those who wait long are served before those who have just come
+#: (docs/decisions/0007). On a shared mount, where each try is a request to the server, all is half as often.
+AGEING, LEAST_PAUSE = 0.1, 0.005
 #: Seconds between two looks at the holder's record while waiting.
 LOOK_EVERY = 1.0
 #: Seconds between two refreshes of the record by a holder that takes long.
@@ -142,7 +146,7 @@ def acquire(
     begun = boottime()
     descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        _wait(descriptor, operation, path, lock_lease, timeout, is_superseded, watch)
+        _wait(descriptor, operation, path, lock_lease, timeout, is_superseded, watch, is_shared=durable)
     except BaseException:
         os.close(descriptor)
         raise
@@ -158,6 +162,8 @@ def _wait(  # noqa: PLR0917
     timeout: float | None,
     is_superseded: Callable[[], bool],
     watch: Watch,
+    *,
+    is_shared: bool,
 ) -> None:
     """Try until the lock is had, looking at the holder's record meanwhile."""
     begun = boottime()
@@ -188,9 +194,15 @@ def _wait(  # noqa: PLR0917
             raise LockTimeout(
                 f"{path}: {who}, not free within {timeout:.3g} s: try again, or give more --timeout"
             )
-        pause = min(pause * PAUSE_FACTOR, LONGEST_PAUSE)
+        pause = next_pause(pause, now - begun, is_shared=is_shared)
         remaining = begun + timeout - now if timeout is not None else pause
         time.sleep(min(_jittered(pause), max(remaining, 0.0)))
+
+
+def next_pause(pause: float, waited: float, *, is_shared: bool) -> float:
+    """The pause after one of ``pause`` seconds, of somebody who has ``waited`` for so long, before jitter."""
+    longest = max(LONGEST_PAUSE / (1 + waited / AGEING), LEAST_PAUSE)
+    return min(pause * PAUSE_FACTOR, longest * 2 if is_shared else longest)
 
 
 def _jittered(pause: float) -> float:

@@ -9,6 +9,7 @@ import pytest
 
 from rq_py import JobSpec, Queue, State
 from rq_py.feeder.ahead import LEAST_SECONDS, MOST_JOBS, Ahead
+from rq_py.runner.identity import boottime
 from tests.feeder.conftest import Feed, Gate, count
 from tests.waiting import wait_until
 
@@ -48,8 +49,22 @@ def test_slow_transactions_have_more_ahead() -> None:
     for _ in range(20):
         quick.ticked([0.02] * 8, 0.001)
         slow.ticked([0.02] * 8, 0.25)
-    assert slow.seconds > 4 * quick.seconds
+    assert slow.seconds > 2 * quick.seconds
     assert slow.count > quick.count
+
+
+@pytest.mark.parametrize(("tick_seconds", "apart"), [(0.002, 0.04), (0.25, 0.5)])
+def test_ticks_are_apart_so_that_the_lock_is_free_but_come_before_the_work_is_done(
+    tick_seconds: float, apart: float
+) -> None:
+    ahead = Ahead(2)
+    assert ahead.tick_at == 0
+    for _ in range(40):
+        begun = boottime()
+        ahead.ticked([0.02] * 8, tick_seconds)
+        ended = boottime()
+    assert begun + apart <= ahead.tick_at + 1e-6
+    assert ahead.tick_at - 1e-6 <= ended + apart
 
 
 def test_short_jobs_share_transactions_and_each_runs_once(queue: Queue, feed: Feed, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rq_py.errors import LockTimeout
 from rq_py.locking.looks import Watch
 from rq_py.locking.owner import Owner
-from rq_py.locking.queuelock import HeldLock, HolderStuck, Superseded, acquire
+from rq_py.locking.queuelock import FIRST_PAUSE, HeldLock, HolderStuck, Superseded, acquire, next_pause
 from rq_py.locking.record import SIZE, Phase, Record
 from tests.store.children import child
 
@@ -187,3 +187,16 @@ def test_it_is_a_posix_lock_on_the_whole_file(path: Path) -> None:
     mine = [line for line in lines if line[4] == str(os.getpid()) and line[5].endswith(f":{inode}")]
     assert [(line[1], line[3], line[6], line[7]) for line in mine] == [("POSIX", "WRITE", "0", "EOF")]
     lock.close()
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_pauses_grow_at_first_and_shrink_again_for_those_who_wait_long(is_shared: bool) -> None:
+    """So that the lock is not always had by those who have just let it go."""
+    pauses, waited = [FIRST_PAUSE], 0.0
+    while waited < 3:
+        pauses.append(next_pause(pauses[-1], waited, is_shared=is_shared))
+        waited += pauses[-1]
+    most = pauses.index(max(pauses))
+    assert pauses[: most + 1] == sorted(pauses[: most + 1])
+    assert pauses[most:] == sorted(pauses[most:], reverse=True)
+    assert max(pauses) > 3 * pauses[-1] > 10 * FIRST_PAUSE
