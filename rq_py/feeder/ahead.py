@@ -12,7 +12,7 @@ from rq_py.runner.identity import boottime
 
 #: Seconds of work to have ahead: four transactions' time, but within these bounds.
 LEAST_SECONDS = 0.4
-MOST_SECONDS = 2.0
+MOST_SECONDS = 10.0
 _TICKS = 4
 #: While there is work ahead, a tick comes only when so many times the last ones' time has passed: a feeder
 #: that is busy with short jobs holds the lock for less than a twentieth of the time.

@@ -31,8 +31,6 @@ from rq_py.store.transaction import Transaction
 FULL_TICK = 30.0
 #: How much longer than it should take, what was claimed ahead may wait for a slot to become free.
 PATIENCE = 3
-#: Seconds between two looks at the exits that gather until the next tick, instead of one look for each exit.
-GATHER_SECONDS = 0.05
 
 
 class Feeder:
@@ -237,8 +235,9 @@ class Feeder:
 
     @property
     def _record_at(self) -> float:
-        """When to record what has ended: at once, unless the slots are busy meanwhile with what waits."""
-        return self._ahead.tick_at if self._slots.has_waiting and not self._slots.refused else 0.0
+        """When to record what has ended: at once, unless enough waits to keep the slots busy meanwhile."""
+        has_plenty = 2 * self._slots.waiting_count > self._ahead.count
+        return self._ahead.tick_at if has_plenty and not self._slots.refused else 0.0
 
     def _wants_jobs(self) -> bool:
         return self._may_claim() and self._slots.free > 0
@@ -267,7 +266,7 @@ class Feeder:
 
     def _wait(self) -> None:
         """Wait for whatever comes first; the one place where this process sleeps."""
-        times, gathers = [self._session.leases.at, self._ending.give_up_at], False
+        times = [self._session.leases.at, self._ending.give_up_at]
         if self._is_untroubled:
             times.append(self._retention.at)
         if not self._session.is_attached:
@@ -282,13 +281,10 @@ class Feeder:
                 times.append(0.0)
             elif self._slots.has_work_for_the_database:
                 times.append(self._record_at)
-                gathers = self._record_at > boottime()
             elif self._ending.mode is Mode.FEEDING and self._slots.free:
                 times.append(max(0.0 if self._woken else self._idle.at, self._slots.launching.until))
-        if gathers:
-            times.append(boottime() + GATHER_SECONDS)
         with selectors.PollSelector() as selector:
-            for source in self._session.sources(but_runner=gathers):
+            for source in self._session.sources():
                 selector.register(source, selectors.EVENT_READ)
             selector.select(max(min(times) - boottime(), 0.0))
 

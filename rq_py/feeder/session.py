@@ -219,10 +219,10 @@ class Session:
         if not self._state.is_in_place():
             raise QueueError(f"{self._state.path}: its local state was removed: leaving, jobs run on")
 
-    def sources(self, *, but_runner: bool) -> list[HasFileno]:
-        """Everything that may end the loop's wait; without the runner ``but_runner``."""
+    def sources(self) -> list[HasFileno]:
+        """Everything that may end the loop's wait."""
         sources: list[HasFileno] = [self.signals, self.ear]
-        return sources if self._runner is None or but_runner else [*sources, self._runner]
+        return sources if self._runner is None else [*sources, self._runner]
 
     def finish(self, mode: Mode) -> None:
         """Say goodbye after the loop ended in ``mode``; the lease is given up if nothing runs any more."""

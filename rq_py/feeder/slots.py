@@ -53,9 +53,9 @@ class Slots:
         return 0 if self._waiting else max(self.count - len(self.running), 0)
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether a claimed job waits for a slot."""
-        return bool(self._waiting)
+    def waiting_count(self) -> int:
+        """How many claimed jobs wait for a slot, as far as is known."""
+        return len(self._waiting)
 
     def ahead(self, count: int) -> int:
         """How many jobs to claim beyond the free slots, so that ``count`` wait for a slot."""

@@ -26,10 +26,11 @@ from rq_py.runner.identity import boottime
 #: Seconds between two tries: from the first to the longest by steps of this factor, jittered. A blocking
 #: fcntl lock is not used, because on NFS its waiters sleep up to 30 s and are not served in order.
 FIRST_PAUSE, LONGEST_PAUSE, PAUSE_FACTOR = 0.001, 0.05, 1.5
-#: Who has waited this many seconds tries twice as often again, who has waited twice as long three times, but
-#: with no shorter pauses than the least: so those who wait long are served before those who have just come
-#: (docs/decisions/0007). On a shared mount, where each try is a request to the server, all is half as often.
-AGEING, LEAST_PAUSE = 0.1, 0.005
+#: Who has waited for this many seconds tries twice as often again, after twice as many three times, up to the
+#: shortest pause: so those who wait long are served before those who have just come (docs/decisions/0007).
+AGEING, SHORTEST_PAUSE = 0.1, 0.005
+#: The same on a shared mount, where each try is a request to the server.
+LONGEST_PAUSE_SHARED, SHORTEST_PAUSE_SHARED = 0.1, 0.02
 #: Seconds between two looks at the holder's record while waiting.
 LOOK_EVERY = 1.0
 #: Seconds between two refreshes of the record by a holder that takes long.
@@ -201,8 +202,9 @@ def _wait(  # noqa: PLR0917
 
 def next_pause(pause: float, waited: float, *, is_shared: bool) -> float:
     """The pause after one of ``pause`` seconds, of somebody who has ``waited`` for so long, before jitter."""
-    longest = max(LONGEST_PAUSE / (1 + waited / AGEING), LEAST_PAUSE)
-    return min(pause * PAUSE_FACTOR, longest * 2 if is_shared else longest)
+    longest = LONGEST_PAUSE_SHARED if is_shared else LONGEST_PAUSE
+    shortest = SHORTEST_PAUSE_SHARED if is_shared else SHORTEST_PAUSE
+    return min(pause * PAUSE_FACTOR, max(longest / (1 + waited / AGEING), shortest))
 
 
 def _jittered(pause: float) -> float:
