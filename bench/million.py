@@ -44,15 +44,15 @@ print(longest)
 
 #: What a feeder would have written; one job of a hundred failed.
 _FINISH = """
-    UPDATE jobs SET state = 'finished', attempt = 1, ready = NULL, token = 'bench.' || jid,
+    UPDATE jobs SET state = 'finished', attempt = 1, token = 'bench.' || jid,
         feeder = 'bench.0', runner = 'bench', pid = 4711,
         started = '2026-11-20 15:06:49.514387Z', finished = '2026-11-20 15:07:49.514387Z',
         elapsed = jid % 60 + 0.125, exit_status = (jid % 100 = 0),
         user_cpu = 0.01, system_cpu = 0.002, max_rss = 3538944
 """
 _INSERT = """
-    INSERT INTO jobs (priority, state, submitted, submitter, cwd, command, ready)
-    VALUES (0, 'pending', '2026-11-20 15:06:49.514387Z', 'bench', '/', ?, '')
+    INSERT INTO jobs (priority, state, submitted, submitter, cwd, command)
+    VALUES (0, 'pending', '2026-11-20 15:06:49.514387Z', 'bench', '/', ?)
 """
 _STATUS = """
     SELECT state, count(*), min(elapsed), avg(elapsed), max(elapsed), sum(exit_status <> 0)
@@ -215,7 +215,7 @@ class Bench:
 
     def resubmit_all(self) -> None:
         """One UPDATE of all rows from finished to pending."""
-        self._change("UPDATE jobs SET state = 'pending', ready = '', started = NULL, finished = NULL")
+        self._change("UPDATE jobs SET state = 'pending', started = NULL, finished = NULL")
 
     def delete_all(self) -> None:
         """One DELETE of all rows, and an unlink loop where there are streams."""

@@ -10,8 +10,8 @@ import sys
 
 INSERT = """
     INSERT INTO jobs (jid, priority, state, submitted, submitter, required_runner, has_stdin, has_data,
-                      tag, restartable, cwd, env, command, ready)
-    VALUES (?, 0, 'pending', '2026-11-20 15:06:49.514387Z', 'bench', NULL, 0, 0, NULL, 0, '/', NULL, ?, '')
+                      tag, restartable, cwd, env, command)
+    VALUES (?, 0, 'pending', '2026-11-20 15:06:49.514387Z', 'bench', NULL, 0, 0, NULL, 0, '/', NULL, ?)
 """
 
 

@@ -57,7 +57,7 @@ CLAIMABLE = """
 # The + keeps SQLite from walking through all that is pending by another index, of states say
 # (https://www.sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_).
 _CLAIM = f"""
-    UPDATE jobs SET state = 'running', ready = NULL, attempt = attempt + 1, token = :token,
+    UPDATE jobs SET state = 'running', attempt = attempt + 1, token = :token,
         feeder = :feeder, runner = :node, pid = NULL, started = :now, finished = NULL, elapsed = NULL,
         exit_status = NULL, signal = NULL, reason = NULL,
         user_cpu = NULL, system_cpu = NULL, max_rss = NULL
@@ -85,10 +85,8 @@ _FINISH = """
         AND (state = 'running' OR (state = 'dead' AND reason = 'node_lost'))
 """
 
-# What `ready` must be for a job that becomes pending: the node that it requires, or '' for any.
 _BACK_TO_PENDING = f"""
-    UPDATE jobs SET state = 'pending', ready = coalesce(required_runner, ''), token = '',
-        feeder = NULL, runner = NULL, pid = NULL, started = NULL
+    UPDATE jobs SET state = 'pending', token = '', feeder = NULL, runner = NULL, pid = NULL, started = NULL
     WHERE {_GUARD}
 """  # noqa: S608
 

@@ -36,8 +36,8 @@ _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errn
 
 # A backup has no feeder: nobody will ever report how these ended. The same as a burial (claims.py).
 _BURY_RUNNING = (
-    """UPDATE jobs SET state = 'pending', ready = coalesce(required_runner, ''), token = '',
-           feeder = NULL, runner = NULL, pid = NULL, started = NULL
+    """UPDATE jobs SET state = 'pending', token = '', feeder = NULL,
+           runner = NULL, pid = NULL, started = NULL
        WHERE state = 'running' AND restartable = 1""",
     """UPDATE jobs SET state = 'dead', finished = :now, reason = :reason,
            elapsed = round(max(julianday(:now) - julianday(started), 0) * 86400, 3)

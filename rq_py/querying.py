@@ -40,9 +40,6 @@ _OF_AN_END = frozenset(
 )
 _HAS_ENDED = "state IN ('finished', 'dead')"
 
-# Which node may claim a job; kept by whatever changes the state or the required runner.
-_READY = "CASE WHEN state = 'pending' THEN coalesce(required_runner, '') END"
-
 
 def query(
     store: Store, where: str, parameters: Sequence[object] = (), *, limit: int | None = None
@@ -159,7 +156,7 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _set_right(tx: Transaction) -> None:
-    """After a user's changes: refuse rows that are no jobs, and say anew who may claim what."""
+    """After a user's changes: refuse rows that are no jobs, and keep files of those that are."""
     from rq_py.formats.jobrow import problem_of
 
     for row in usersql.changed_rows(tx, COLUMNS):
@@ -168,10 +165,6 @@ def _set_right(tx: Transaction) -> None:
             raise UsageError(f"{problem}: nothing was changed")
         tx.beat()
     with tx.beating():
-        tx.execute(
-            f"""UPDATE jobs SET ready = {_READY}
-                WHERE jid IN (SELECT jid FROM changed) AND ready IS NOT {_READY}"""  # noqa: S608
-        )
         # A job that was replaced, or deleted and inserted again under its jid, keeps its files.
         tx.execute(
             "DELETE FROM removals WHERE jid IN (SELECT jid FROM changed) AND jid IN (SELECT jid FROM jobs)"

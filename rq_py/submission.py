@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _COLUMNS = """
     INSERT INTO jobs (priority, state, submitted, submitter, required_runner, has_stdin, has_data,
-                      tag, restartable, cwd, env, ready, jid, command)
+                      tag, restartable, cwd, env, jid, command)
 """
-_INSERT = f"{_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"{_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #: The same for many commands, a JSON list: four times as fast (https://www.sqlite.org/json1.html#jeach).
-_INSERT_MANY = f"{_COLUMNS} SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + key, value FROM json_each(?)"  # noqa: S608
+_INSERT_MANY = f"{_COLUMNS} SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + key, value FROM json_each(?)"  # noqa: S608
 
 T = TypeVar("T")
 
@@ -163,10 +163,10 @@ def insert(tx: Transaction, batches: Batches, staging: Staging | None, token: st
 
 def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
     """What _INSERT binds first."""
-    state, ready = ("holding", None) if common.stage else ("pending", common.required_runner or "")
+    state = "holding" if common.stage else "pending"
     return (
         common.priority, state, submitted, submitter, common.required_runner, common.has_stdin,
-        common.has_data, common.tag, common.restartable, common.cwd, common.env, ready,
+        common.has_data, common.tag, common.restartable, common.cwd, common.env,
     )  # fmt: skip
 
 

@@ -86,11 +86,6 @@ class Plan:
         """The SET clause and its values."""
         values = {**self.columns, **{f"has_{kind}": int(self.gives(kind)) for kind in self.files}}
         sets = [f"{column} = :{column}" for column in values]
-        if "state" in values or "required_runner" in values:
-            # Who may claim a pending job; on the right of SET a column is as it was before.
-            state = ":state" if "state" in values else "state"
-            required = ":required_runner" if "required_runner" in values else "required_runner"
-            sets.append(f"ready = CASE WHEN {state} = 'pending' THEN coalesce({required}, '') END")
         return ", ".join(sets), values
 
     def stage(self, staging: Staging, positions: Iterable[int], *, again: bool = False) -> None:

@@ -23,8 +23,6 @@ from rq_py.store.files import file_errors
 #: What says that a row, or the page that it is on, cannot be read or cannot be right.
 _DAMAGE = (sqlite3.DatabaseError, OverflowError, ValueError)
 
-_READY = "UPDATE jobs SET ready = CASE WHEN state = 'pending' THEN coalesce(required_runner, '') END"
-
 
 @dataclass(slots=True)
 class Salvaged:
@@ -78,10 +76,10 @@ def _rescue(
     new.execute("INSERT INTO generation (number, maker) VALUES (0, 'salvage')")
     given = _highest_given(old, directory)
     found = _jobs(old, new, given)
-    for table, key in (("submits", "token"), ("removals", "jid")):
+    for table, key in (("submits", "token"), ("removals", "jid"), ("attempts", "jid")):
         if table in tables:
             _small_table(old, new, table, key)
-    new.execute(_READY)
+    new.execute("DELETE FROM attempts WHERE jid NOT IN (SELECT jid FROM jobs)")
     new.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
     (highest,) = new.execute("SELECT max(coalesce(max(jid), 0), ?) FROM jobs", (given,)).fetchone()
     new.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (highest,))

@@ -2,7 +2,7 @@
 -- No SQLite feature newer than 3.34 (Enterprise Linux 9). Times are UTC text as
 -- 2026-11-20 15:06:49.514387Z, which sorts as time does and is what `rqpy query` compares with.
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- One row, changed by every new generation.
 CREATE TABLE generation (
@@ -39,9 +39,28 @@ CREATE TABLE jobs (
     command         TEXT NOT NULL,
     token           TEXT NOT NULL DEFAULT '',           -- names the current claim
     feeder          TEXT,               -- <node>.<uid> that made the claim
-    -- What keeps a pending job from running, evaluated by the transitions that change it:
-    -- NULL no feeder may claim it, '' any may, else the one node that may.
-    ready           TEXT
+    -- What keeps a pending job from running: a set of bits, one for each kind of condition that is not met.
+    -- 1 time, 2 other jobs, 4 its sequence, 8 paused, 16 its array's limit, 32 a person. Each kind sets and
+    -- clears its own bit only, by evaluating its condition anew.
+    waits           INTEGER NOT NULL DEFAULT 0,
+    needs           TEXT,               -- the resources that it needs, in canonical order
+    not_before      TEXT,               -- the time before which it is not claimed
+    expires         TEXT,               -- the time at which it is dead if it was not claimed
+    timeout         REAL,               -- seconds that an attempt may take
+    retries         INTEGER NOT NULL DEFAULT 0,         -- how often it is tried again when it has failed
+    retried         INTEGER NOT NULL DEFAULT 0,         -- how often it was, since it was submitted
+    backoff         REAL,               -- seconds before the first retry; twice as many before each further
+    -- Who may claim it: NULL no feeder, '' any, else the one node; after a / what it needs.
+    ready           TEXT GENERATED ALWAYS AS (
+        CASE WHEN state = 'pending' AND waits = 0
+             THEN coalesce(required_runner, '') || coalesce('/' || needs, '') END
+    ) VIRTUAL,
+    -- When a feeder must look at it, though nothing else changes it.
+    due             TEXT GENERATED ALWAYS AS (
+        CASE WHEN state NOT IN ('pending', 'holding') THEN NULL
+             WHEN waits & 1 AND (expires IS NULL OR not_before <= expires) THEN not_before
+             ELSE expires END
+    ) VIRTUAL
 );
 
 -- The claim: two short range scans, '' and this node, whatever else is waiting.
@@ -50,6 +69,125 @@ CREATE INDEX jobs_ready ON jobs (ready, priority DESC, jid) WHERE ready IS NOT N
 CREATE INDEX jobs_state ON jobs (state, submitted);
 -- What a feeder, or who buries it, finds running under its name.
 CREATE INDEX jobs_running ON jobs (feeder) WHERE state = 'running';
+-- What the clock changes next.
+CREATE INDEX jobs_due ON jobs (due) WHERE due IS NOT NULL;
+
+-- How many jobs wait, kept by the triggers below, so that a status need not count a million rows. Those that
+-- run are few and counted, those that have ended are in `ended`.
+CREATE TABLE tally (
+    pending INTEGER NOT NULL,
+    holding INTEGER NOT NULL
+);
+INSERT INTO tally VALUES (0, 0);
+
+-- The jobs that have ended, of each 1024 neighbouring jids, by how they have.
+CREATE TABLE ended (
+    block        INTEGER NOT NULL,      -- jid >> 10
+    state        TEXT NOT NULL,
+    exit_status  NOT NULL,              -- '' for none
+    jobs         INTEGER NOT NULL,
+    milliseconds INTEGER NOT NULL,      -- of all together; whole ones, for a sum of reals would drift
+    shortest     REAL,                  -- seconds; no job has less, but the one that had it may be gone
+    longest      REAL,
+    PRIMARY KEY (block, state, exit_status)
+) WITHOUT ROWID;
+
+-- How many of the jobs that are finished ended in which minute, 2026-11-20 15:06.
+CREATE TABLE minutes (
+    minute TEXT PRIMARY KEY,
+    jobs   INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Only the last day is asked for. Not by a clock, for each node has its own.
+CREATE TRIGGER minutes_insert AFTER INSERT ON minutes BEGIN
+    DELETE FROM minutes WHERE minute < (SELECT minute FROM minutes ORDER BY minute DESC LIMIT 1 OFFSET 3000);
+END;
+
+CREATE TRIGGER waiting_insert AFTER INSERT ON jobs WHEN new.state IN ('pending', 'holding') BEGIN
+    UPDATE tally SET pending = pending + (new.state = 'pending'), holding = holding + (new.state = 'holding');
+END;
+CREATE TRIGGER waiting_update AFTER UPDATE OF state ON jobs
+WHEN old.state IN ('pending', 'holding') OR new.state IN ('pending', 'holding') BEGIN
+    UPDATE tally SET
+        pending = pending + (new.state = 'pending') - (old.state = 'pending'),
+        holding = holding + (new.state = 'holding') - (old.state = 'holding');
+END;
+CREATE TRIGGER waiting_delete AFTER DELETE ON jobs WHEN old.state IN ('pending', 'holding') BEGIN
+    UPDATE tally SET pending = pending - (old.state = 'pending'), holding = holding - (old.state = 'holding');
+END;
+
+CREATE TRIGGER ended_insert AFTER INSERT ON jobs WHEN new.state IN ('finished', 'dead') BEGIN
+    INSERT INTO ended (block, state, exit_status, jobs, milliseconds, shortest, longest)
+    VALUES (new.jid >> 10, new.state, coalesce(new.exit_status, ''), 1,
+            coalesce(CAST(round(new.elapsed * 1000) AS INTEGER), 0), new.elapsed, new.elapsed)
+    ON CONFLICT DO UPDATE SET
+        jobs = jobs + 1,
+        milliseconds = milliseconds + excluded.milliseconds,
+        shortest = coalesce(min(shortest, excluded.shortest), shortest, excluded.shortest),
+        longest = coalesce(max(longest, excluded.longest), longest, excluded.longest);
+    INSERT INTO minutes (minute, jobs)
+    SELECT substr(new.finished, 1, 16), 1 WHERE new.state = 'finished' AND new.finished IS NOT NULL
+    ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER ended_update_new AFTER UPDATE OF state, finished, elapsed, exit_status ON jobs
+WHEN new.state IN ('finished', 'dead') BEGIN
+    INSERT INTO ended (block, state, exit_status, jobs, milliseconds, shortest, longest)
+    VALUES (new.jid >> 10, new.state, coalesce(new.exit_status, ''), 1,
+            coalesce(CAST(round(new.elapsed * 1000) AS INTEGER), 0), new.elapsed, new.elapsed)
+    ON CONFLICT DO UPDATE SET
+        jobs = jobs + 1,
+        milliseconds = milliseconds + excluded.milliseconds,
+        shortest = coalesce(min(shortest, excluded.shortest), shortest, excluded.shortest),
+        longest = coalesce(max(longest, excluded.longest), longest, excluded.longest);
+    INSERT INTO minutes (minute, jobs)
+    SELECT substr(new.finished, 1, 16), 1 WHERE new.state = 'finished' AND new.finished IS NOT NULL
+    ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER ended_update_old AFTER UPDATE OF state, finished, elapsed, exit_status ON jobs
+WHEN old.state IN ('finished', 'dead') BEGIN
+    UPDATE ended SET
+        jobs = jobs - 1,
+        milliseconds = milliseconds - coalesce(CAST(round(old.elapsed * 1000) AS INTEGER), 0)
+    WHERE block = old.jid >> 10 AND state = old.state AND exit_status = coalesce(old.exit_status, '');
+    DELETE FROM ended
+    WHERE block = old.jid >> 10 AND state = old.state AND exit_status = coalesce(old.exit_status, '')
+        AND jobs = 0;
+    UPDATE minutes SET jobs = jobs - 1
+    WHERE minute = substr(old.finished, 1, 16) AND old.state = 'finished';
+END;
+CREATE TRIGGER ended_delete AFTER DELETE ON jobs WHEN old.state IN ('finished', 'dead') BEGIN
+    UPDATE ended SET
+        jobs = jobs - 1,
+        milliseconds = milliseconds - coalesce(CAST(round(old.elapsed * 1000) AS INTEGER), 0)
+    WHERE block = old.jid >> 10 AND state = old.state AND exit_status = coalesce(old.exit_status, '');
+    DELETE FROM ended
+    WHERE block = old.jid >> 10 AND state = old.state AND exit_status = coalesce(old.exit_status, '')
+        AND jobs = 0;
+    UPDATE minutes SET jobs = jobs - 1
+    WHERE minute = substr(old.finished, 1, 16) AND old.state = 'finished';
+END;
+
+-- How those attempts of a job ended that were not its last.
+CREATE TABLE attempts (
+    jid         INTEGER NOT NULL,
+    attempt     INTEGER NOT NULL,
+    token       TEXT NOT NULL,
+    runner      TEXT,
+    pid         INTEGER,
+    started     TEXT,
+    finished    TEXT,
+    elapsed     REAL,
+    exit_status INTEGER,
+    signal      INTEGER,
+    reason      TEXT,
+    user_cpu    REAL,
+    system_cpu  REAL,
+    max_rss     INTEGER,
+    PRIMARY KEY (jid, attempt)
+) WITHOUT ROWID;
+CREATE TRIGGER attempts_delete AFTER DELETE ON jobs WHEN old.attempt > 0 BEGIN
+    DELETE FROM attempts WHERE jid = old.jid;
+END;
 
 -- Submits of the last day, and the last thousand whatever the clocks say: after an ambiguous COMMIT a submitter asks here whether it happened.
 CREATE TABLE submits (

@@ -107,7 +107,7 @@ class Store:
         """
         from rq_py.store import migrate
 
-        with self._session(True, None, may_be_old=True) as transaction:
+        with self._session(True, None, may_be_old=True) as transaction, transaction.beating():
             return migrate.upgrade(transaction.execute)
 
     def mark(self) -> object:

@@ -91,6 +91,8 @@ def changing(tx: Transaction) -> Iterator[Guard]:
     """
     from rq_py.store import migrate
 
+    # Else a row that REPLACE removes would go without the triggers (https://www.sqlite.org/lang_conflict.html).
+    tx.execute("PRAGMA recursive_triggers=ON")
     migrate.apply(tx.execute, _NOTE_CHANGES)
     with _guarded(tx, may_change=True) as guard:
         yield guard
@@ -151,7 +153,8 @@ class Guard:
         self, action: int, first: str | None, second: str | None, database: str | None, trigger: str | None
     ) -> int:
         """What SQLite asks about each action of a statement: allow it, or deny the statement."""
-        if action in _READING or (trigger in _TRIGGERS and action in _CHANGING):
+        # A trigger is one of the schema's or of this module: nobody can make another here.
+        if action in _READING or (trigger is not None and action in _CHANGING):
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() not in _FORBIDDEN_FUNCTIONS:
             return sqlite3.SQLITE_OK

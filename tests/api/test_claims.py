@@ -182,7 +182,7 @@ def test_a_claim_clears_what_an_earlier_attempt_left(queue: Queue) -> None:
     (job,) = claim_as(queue, "a")
     write(queue, lambda tx: finish(tx, outcome(job, 1)))
     with queue.store.write() as tx:  # as resubmit does
-        tx.execute("UPDATE jobs SET state = 'pending', ready = '', token = ''")
+        tx.execute("UPDATE jobs SET state = 'pending', token = ''")
     (again,) = claim_as(queue, "b")
     assert (again.attempt, again.runner, again.feeder) == (2, "b", "b.0")
     for field in (
@@ -242,9 +242,9 @@ def test_many_pending_jobs_do_not_make_a_claim_longer(queue: Queue) -> None:
         with queue.store.write() as tx:
             tx.execute(
                 """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-                   INSERT INTO jobs (priority, state, submitted, submitter, command, ready, required_runner)
+                   INSERT INTO jobs (priority, state, submitted, submitter, command, required_runner)
                    SELECT i % 7, 'pending', '', '', 'true',
-                          CASE i % 5 WHEN 0 THEN 'a' WHEN 1 THEN 'elsewhere' ELSE '' END, NULL FROM n""",
+                          CASE i % 5 WHEN 0 THEN 'a' WHEN 1 THEN 'elsewhere' END FROM n""",
                 (count,),
             )
 

@@ -14,7 +14,7 @@ def end(queue: Queue, jids: Iterable[int], state: str = "finished", reason: str 
     with queue.store.write() as tx:
         tx.executemany(
             """UPDATE jobs SET state = ?, reason = ?, attempt = attempt + 1, token = 'j.' || jid,
-                   ready = NULL, runner = 'n', feeder = 'n.0', pid = 1,
+                   runner = 'n', feeder = 'n.0', pid = 1,
                    started = submitted, finished = submitted, elapsed = 1.5,
                    exit_status = CASE WHEN ? = 'finished' THEN 0 END WHERE jid = ?""",
             [(state, reason, state, jid) for jid in jids],

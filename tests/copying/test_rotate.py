@@ -156,7 +156,7 @@ def test_a_job_that_is_resubmitted_meanwhile_stays_in_the_queue(
 ) -> None:
     def resubmit() -> None:
         with used.store.write() as tx:
-            tx.execute("UPDATE jobs SET state = 'pending', ready = '', token = '' WHERE jid = 1")
+            tx.execute("UPDATE jobs SET state = 'pending', token = '' WHERE jid = 1")
 
     rotate(used.store, tmp_path / "r", at_step=at(step, resubmit))
     rotation = Queue(tmp_path / "r")

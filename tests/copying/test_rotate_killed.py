@@ -100,7 +100,7 @@ def test_what_was_resubmitted_between_kill_and_rerun_is_the_queues(used: Queue, 
     with child(_ROTATE, used.path, tmp_path / "r", "published", "") as killed:
         assert killed.end() == -signal.SIGKILL
     with used.store.write() as tx:
-        tx.execute("UPDATE jobs SET state = 'pending', ready = '', token = '' WHERE jid = 2")
+        tx.execute("UPDATE jobs SET state = 'pending', token = '' WHERE jid = 2")
     assert Queue(used.path).rotate(tmp_path / "r").jobs == 4
     assert jids(Queue(tmp_path / "r")) == [1, 3, 4, 5]
     assert jids(used) == [2, 6, 7]

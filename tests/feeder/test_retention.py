@@ -78,7 +78,7 @@ def job(queue: Queue, state: str, *, submitted: float, finished: float | None = 
     ended = None if finished is None else utc_text(now - finished * DAY)
     with queue.store.write() as tx:
         tx.execute(
-            """UPDATE jobs SET state = ?, attempt = 1, ready = NULL, submitted = ?, finished = ?
+            """UPDATE jobs SET state = ?, attempt = 1, submitted = ?, finished = ?
                WHERE jid >= ?""",
             (state, utc_text(now - submitted * DAY), ended, first),
         )

@@ -50,6 +50,7 @@ from tests.model.drawn import (
 )
 from tests.model.reference import Chosen, Reference, Row
 from tests.model.wrong_calls import COUNT, wrong_calls
+from tests.store.tally import assert_kept
 
 #: The rules whose name is a verb of job.TRANSITIONS, or which hold and unhold.
 EDITS = {
@@ -284,6 +285,7 @@ class QueueApi(RuleBasedStateMachine):
             ready = dict(tx.execute("SELECT jid, ready FROM jobs").fetchall())
             running = [job.jid for node in NODES for job in claims.running_of(tx, f"{node}.0")]
             assert tx.generation.number == self.generation
+            assert_kept(tx)
         for jid, row in self.reference.jobs.items():
             assert ready[jid] == ((row.runner or "") if row.state is State.PENDING else None)
         assert sorted(running) == self.reference.jids([State.RUNNING])

@@ -115,7 +115,8 @@ def test_what_was_changed_is_counted(queue: Queue) -> None:
 
 
 def test_who_may_claim_a_job_is_worked_out_anew(queue: Queue) -> None:
-    queue.execute("update jobs set ready = 'nonsense'")
+    with pytest.raises(UsageError, match='cannot UPDATE generated column "ready"'):
+        queue.execute("update jobs set ready = 'nonsense'")
     assert ready(queue) == {1: None, 2: None, 3: None, 4: "", 5: "", 6: None}
     queue.execute(
         "update jobs set state = 'pending' where jid in (2, 6);"

@@ -17,6 +17,7 @@ from rq_py import Queue
 from rq_py.errors import UsageError
 from rq_py.job import Job
 from rq_py.store import usersql
+from rq_py.store.database import SCHEMA_VERSION
 from rq_py.store.usersql import ChangesRowsError
 from tests.conftest import Rqpy, command_line
 from tests.querying.conftest import bytes_of
@@ -243,9 +244,9 @@ def test_the_reader_of_a_query_is_read_only_without_the_authorizer_too(queue: Qu
 
 def test_what_only_tells_is_allowed(queue: Queue) -> None:
     with queue.store.read() as tx, usersql.reading(tx) as guard:
-        assert len(guard.run("PRAGMA table_info(jobs)").fetchall()) == 28
-        assert guard.run("PRAGMA user_version").fetchone() == (1,)
-        assert guard.run("SELECT count(*) FROM sqlite_schema WHERE type = 'table'").fetchone() == (5,)
+        assert len(guard.run("PRAGMA table_info(jobs)").fetchall()) == 35
+        assert guard.run("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert guard.run("SELECT count(*) FROM sqlite_schema WHERE type = 'table'").fetchone() == (9,)
 
 
 def test_one_condition_at_a_time(queue: Queue) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from rq_py import Queue, State
 from rq_py.claims import Outcome as End
-from rq_py.claims import Verdict, finish
+from rq_py.claims import Verdict, claim, finish
 from rq_py.errors import FormatTooNew, FormatTooOld
-from rq_py.settings import FORMAT
 from rq_py.store import migrate
 from rq_py.store.database import SCHEMA_VERSION
 from tests.store.database import commands, integrity
+from tests.store.tally import assert_kept
 
 QUEUES = Path(__file__).resolve().parent / "queues"
 
@@ -80,6 +80,51 @@ def test_a_queue_has_the_schema(queue: Queue) -> None:
         assert master(real) == master(fresh)
 
 
+@pytest.fixture
+def first(tmp_path: Path) -> Queue:
+    """A queue of the first schema whose last job is gone."""
+    subprocess.run(["tar", "-xf", QUEUES / "format-1.tar", "-C", tmp_path], check=True)
+    queue = Queue(tmp_path / "format-1")
+    with closing(sqlite3.connect(queue.path / "db.1" / "queue.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=PERSIST")
+        connection.execute("UPDATE sqlite_sequence SET seq = 41 WHERE name = 'jobs'")
+        connection.execute("UPDATE jobs SET required_runner = NULL, ready = '' WHERE jid = 1")
+    return queue
+
+
+def test_the_second_schema_keeps_what_the_first_one_had(first: Queue) -> None:
+    columns = "jid, priority, state, submitted, token, attempt, elapsed, command, required_runner, ready"
+    database = first.path / "db.1" / "queue.db"
+    with closing(sqlite3.connect(database)) as connection:
+        before = connection.execute(f"SELECT {columns} FROM jobs").fetchall()  # noqa: S608
+        submits = connection.execute("SELECT * FROM submits").fetchall()
+    with pytest.raises(FormatTooOld, match="recover --upgrade"):
+        list(first.jobs())
+    assert first.upgrade() == [2]
+    assert first.upgrade() == []
+    with closing(sqlite3.connect(database)) as real, closing(sqlite3.connect(":memory:")) as fresh:
+        assert real.execute(f"SELECT {columns} FROM jobs").fetchall() == before  # noqa: S608
+        assert real.execute("SELECT * FROM submits").fetchall() == submits
+        fresh.executescript(migrate.schema())
+        assert master(real) == master(fresh)
+    with first.store.write() as tx:
+        assert_kept(tx)
+        now = "2026-11-20 15:06:49.514387Z"
+        jobs = claim(tx, feeder="new.0", node="new", pids=[1, 2, 3], journal="j", now=now)
+        assert [(job.jid, job.attempt) for job in jobs] == [(1, 1)]
+        assert_kept(tx)
+    assert first.submit("true").jid == 42
+    assert first.recover()["integrity"] == "ok"
+
+
+def test_a_queue_from_which_all_jobs_are_gone_is_upgraded(first: Queue) -> None:
+    with closing(sqlite3.connect(first.path / "db.1" / "queue.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=PERSIST")
+        connection.execute("DELETE FROM jobs")
+    assert first.upgrade() == [2]
+    assert first.submit("true").jid == 42
+
+
 def test_a_migration_that_fails_leaves_the_old_schema(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     set_version(queue, 0)
     before = integrity(queue.path / "db.1" / "queue.db")
@@ -100,7 +145,7 @@ def test_statements_are_split_where_they_end() -> None:
 
 def test_every_released_format_has_its_archive() -> None:
     assert sorted(path.name for path in QUEUES.glob("*.tar")) == [
-        f"format-{n}.tar" for n in range(1, FORMAT + 1)
+        f"format-{n}.tar" for n in range(1, SCHEMA_VERSION + 1)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Writes ``format-<N>.tar``: a small queue of the present format with a job in every state."""
+"""Writes ``format-<N>.tar``: a small queue of the present schema, N, with a job in every state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from rq_py import JobSpec, Queue
 from rq_py.claims import Outcome, bury, claim, finish
 from rq_py.job import Reason
-from rq_py.settings import FORMAT
+from rq_py.store.database import SCHEMA_VERSION
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -37,9 +37,9 @@ def main() -> None:
     """Make the archive."""
     os.environ["RQ_NODE"] = "old"
     with tempfile.TemporaryDirectory() as folder:
-        queue = Queue.create(Path(folder) / f"format-{FORMAT}")
+        queue = Queue.create(Path(folder) / f"format-{SCHEMA_VERSION}")
         make(queue)
-        with tarfile.open(FOLDER / f"format-{FORMAT}.tar", "w") as archive:
+        with tarfile.open(FOLDER / f"format-{SCHEMA_VERSION}.tar", "w") as archive:
             archive.add(queue.path, arcname=queue.path.name, filter=_nobodys)
 
 
