@@ -291,14 +291,15 @@ class Queue:
         """
         return self.store.hold(writing=writing)
 
-    def recover(self, *, break_lock: bool = False) -> dict[str, object]:
+    def recover(self, *, break_lock: bool = False, upgrade: bool = False) -> dict[str, object]:
         """Check the database and repair it by a new generation where needed; returns what was found and done.
 
         ``break_lock`` makes a new generation at once: for an operator who knows that the holder is gone.
+        ``upgrade`` brings the schema of an old queue up to date first, as ``upgrade`` does.
         """
         from rq_py.repair import recover
 
-        return recover(self.store, break_lock=break_lock)
+        return recover(self.store, break_lock=break_lock, upgrade=upgrade)
 
     def upgrade(self) -> list[int]:
         """Bring the schema of an old queue up to date; returns the versions applied.

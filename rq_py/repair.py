@@ -18,10 +18,11 @@ from rq_py.store.files import file_errors, remove_tree, sync_directory
 from rq_py.store.transaction import Store
 
 
-def recover(store: Store, *, break_lock: bool = False) -> dict[str, object]:
+def recover(store: Store, *, break_lock: bool = False, upgrade: bool = False) -> dict[str, object]:
     """Check and, where needed, repair; returns what was found and done, for people and YAML.
 
-    ``break_lock`` replaces the current generation at once, without its lock. A corrupt generation stays
+    ``break_lock`` replaces the current generation at once, without its lock. ``upgrade`` brings an old schema
+    up to date first; what is saved of a corrupt database has the present one. A corrupt generation stays
     beside as ``db.N.corrupt`` when jobs were lost. Raises StorageError, LockTimeout, FormatTooOld.
     """
     if not store.may_write:
@@ -32,6 +33,8 @@ def recover(store: Store, *, break_lock: bool = False) -> dict[str, object]:
             broken = store.generations.current()
             store.generations.supersede(broken, "an operator broke its lock")
             found["broken"] = broken.path.name
+        if upgrade:
+            found["upgraded"] = store.upgrade()
         generation, verdict = _check(store)
     except Corrupt as error:
         generation, verdict = _last(store), str(error)

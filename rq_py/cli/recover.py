@@ -24,9 +24,6 @@ def command(context: Context, break_lock: bool, upgrade: bool, output: str) -> i
     if break_lock and upgrade:
         raise UsageError("--break and --upgrade exclude each other: break first")
     queue = context.queue()
-    upgraded = queue.upgrade() if upgrade else None
-    found = queue.recover(break_lock=break_lock)
-    if upgraded is not None:
-        found["upgraded"] = upgraded
+    found = queue.recover(break_lock=break_lock, upgrade=upgrade)
     write_document(found, output)
     return 1 if found.get("jobs_lost") else 0

@@ -6,6 +6,7 @@ import grp
 import os
 import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.feeder.conftest import Feed
 from tests.store.children import child
 from tests.store.database import generations, integrity
 from tests.store.strangers import PRELUDE
+from tests.store.tally import assert_kept
 from tests.waiting import wait_until
 
 PAGE = 4096
@@ -194,6 +196,22 @@ def test_a_frozen_and_corrupt_generation_without_a_successor(full: Queue) -> Non
     assert full.recover() == {"q": str(full.path), "integrity": "ok", "generation": 2}
 
 
+def test_a_corrupt_queue_of_an_older_schema(rqpy: Rqpy, queue_path: Path) -> None:
+    """It can neither be upgraded as it is nor recovered without: what can be read gets the present schema."""
+    archive = Path(__file__).resolve().parent.parent / "store" / "queues" / "format-1.tar"
+    queue_path.mkdir()
+    subprocess.run(["tar", "-xf", archive, "-C", queue_path, "--strip-components=1"], check=True)
+    database = queue_path / "db.1" / "queue.db"
+    overwrite_page(database, root_page(database, "jobs_state"))
+    assert "recover --upgrade" in rqpy("recover", queue=queue_path).stderr
+    found = yaml.safe_load(rqpy("recover", "--upgrade", queue=queue_path, check=True).stdout)
+    assert (found["repaired"], found["jobs_saved"], found["jobs_lost"]) == (True, 6, 0)
+    queue = Queue(queue_path)
+    assert jids(queue) == [1, 2, 3, 4, 5, 6]
+    with queue.store.read() as tx:
+        assert_kept(tx)
+
+
 def test_a_locked_mount_is_no_damage(full: Queue) -> None:
     """What is not the database's fault makes no generation."""
     (full.path / "db.1" / "lock").unlink()
@@ -227,7 +245,7 @@ def test_break_does_not_wait_for_the_holder(rqpy: Rqpy, used: Queue) -> None:
 
 def test_upgrade(rqpy: Rqpy, used: Queue) -> None:
     found = yaml.safe_load(rqpy("recover", "--upgrade", queue=used.path, check=True).stdout)
-    assert found == {"q": str(used.path), "integrity": "ok", "generation": 1, "upgraded": []}
+    assert found == {"q": str(used.path), "upgraded": [], "integrity": "ok", "generation": 1}
     with closing(sqlite3.connect(used.path / "db.1" / "queue.db")) as connection:
         connection.execute("PRAGMA journal_mode=PERSIST")
         connection.execute("PRAGMA user_version = 0")

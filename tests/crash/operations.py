@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.crash.faults import KILL, Point
 from tests.crash.summary import Said
@@ -60,6 +62,13 @@ def corrupt(world: World) -> None:
     with open(next(world.queue.glob("db.*")) / "queue.db", "r+b") as file:
         file.seek(12 * 4096)
         file.write(b"\xa5" * 4096)
+
+
+def old(world: World) -> None:
+    """A queue of the first schema."""
+    archive = Path(__file__).resolve().parent.parent / "store" / "queues" / "format-1.tar"
+    words = ["tar", "-x", "-f", archive, "-C", world.queue.parent, "--transform", "s,^[^/]*,q,"]
+    subprocess.run(words, check=True)
 
 
 def with_snapshot(world: World) -> None:
@@ -164,6 +173,7 @@ OPERATIONS = [
     Operation("configure", ("configure", "retention=90d")),
     Operation("recover", ("recover",)),
     Operation("recover --break", ("recover", "--break")),
+    Operation("recover --upgrade", ("recover", "--upgrade"), fill=old),
     Operation("recover, corrupt", ("recover",), fill=corrupt, well=1),
     Operation("list, hot journal", ("list",), fill=hot),
     Operation("submit, hot journal", ("submit", "true"), fill=hot),

@@ -62,6 +62,7 @@ def _of_queue(queue: Path) -> Said:
         database.execute("PRAGMA journal_mode=PERSIST")
         database.row_factory = sqlite3.Row
         rows = [dict(row) for row in database.execute("SELECT * FROM jobs ORDER BY jid")]
+        (version,) = database.execute("PRAGMA user_version").fetchone()
         (verdict,) = database.execute("PRAGMA integrity_check(1)").fetchone()
     jobs = []
     for row in rows:
@@ -72,7 +73,7 @@ def _of_queue(queue: Path) -> Said:
         for kind in ("stdout", "stderr"):
             job[kind] = _content(queue / kind / str(row["jid"]))
         jobs.append(job)
-    return {"settings": settings, "jobs": jobs, "integrity": verdict}
+    return {"settings": settings, "schema": version, "jobs": jobs, "integrity": verdict}
 
 
 def without_gaps(found: dict[str, Said]) -> dict[str, Said]:
