@@ -23,14 +23,17 @@ FEEDERS, SUBMITTERS = 16, 8
 
 def _contestants(lab: Lab, stack: ExitStack) -> list[Contestant]:
     del stack
-    return [Contestant("crowd", lambda: _measure(lab))]
+    return [
+        Contestant("crowd", lambda: _measure(lab, "sleep 0.1")),
+        Contestant("flood", lambda: _measure(lab, "true")),
+    ]
 
 
-def _measure(lab: Lab) -> Mapping[str, float]:
+def _measure(lab: Lab, command: str) -> Mapping[str, float]:
     seconds = lab.seconds(30, 6)
     with lab.folder() as folder, queue_in(folder) as queue, ExitStack() as stack:
         # Nobody is to run out of jobs.
-        queue.submit_many(JobSpec("true", cwd="/") for _ in range(int(3000 * (seconds + 20))))
+        queue.submit_many(JobSpec(command, cwd="/") for _ in range(int(3000 * (seconds + 20))))
         for number in range(FEEDERS):
             environment = {**os.environ, "RQ_NODE": node_name(number)}
             argv = feed_command(queue, slots=1)
@@ -93,6 +96,11 @@ CASES = (
         ),
         rounds=3,
         short_rounds=1,
-        notes=("Lock waits are those of the submitters and of one process that only reads.",),
+        notes=(
+            "Lock waits are those of the submitters and of one process that only reads.",
+            "`crowd` has jobs `sleep 0.1`: its feeders meet at the lock only, as those of 16 machines do.",
+            "`flood` has jobs `true`: 16 feeders, 16 runners and their jobs also share these processors, and "
+            "whoever holds the lock waits for one.",
+        ),
     ),
 )
