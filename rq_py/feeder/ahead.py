@@ -21,10 +21,11 @@ _TICKS_APART = 20
 #: Most jobs ahead.
 MOST_JOBS = 1000
 
+#: Seconds from which on a tick is believed to keep the slots waiting.
+_SLOW_TICK = 0.5
 
-#: What a job is believed to take until many have shown otherwise; each exit counts for an eighth.
-_LONG_SECONDS = 10.0
-_WEIGHT = 1 / 8
+#: So many exits show what a job takes here, and the last ones count most; nothing is ahead before.
+_ENOUGH = 8
 
 
 class Ahead:
@@ -32,7 +33,8 @@ class Ahead:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._job_seconds = _LONG_SECONDS
+        self._exits = 0  # since the jobs were last found not to be short
+        self._job_seconds = 0.0
         self._rate = 0.0  # jobs that end per second
         self._tick_seconds = 0.0
         self._ticked_at: float | None = None
@@ -44,8 +46,13 @@ class Ahead:
 
     @property
     def count(self) -> int:
-        """How many jobs to have ahead; 0 where jobs are not short."""
-        rate = min(self._rate, self._slots / self._job_seconds)
+        """How many jobs to have ahead; 0 where jobs are not short, or not known to be."""
+        if self._exits < _ENOUGH:
+            return 0
+        rate = self._slots / self._job_seconds
+        if self._tick_seconds < _SLOW_TICK:
+            rate = min(rate, self._rate)
+        # Else the slots stand still between slow transactions: what ends is what was claimed, and no measure.
         return min(int(rate * self.seconds), MOST_JOBS)
 
     @property
@@ -59,7 +66,8 @@ class Ahead:
         """A tick, which took ``seconds``, has recorded jobs that ran for ``job_seconds`` each."""
         now = boottime()
         for each in job_seconds:
-            self._job_seconds += (each - self._job_seconds) * _WEIGHT
+            self._exits += 1
+            self._job_seconds += (each - self._job_seconds) / min(self._exits, _ENOUGH)
         self._job_seconds = max(self._job_seconds, 1e-4)
         if self._ticked_at is not None:
             self._rate += (len(job_seconds) / max(now - self._ticked_at, 1e-3) - self._rate) / 2
@@ -68,4 +76,4 @@ class Ahead:
 
     def begin_anew(self) -> None:
         """The jobs are not short any more: claim none ahead until many have ended again."""
-        self._job_seconds = _LONG_SECONDS
+        self._exits = 0

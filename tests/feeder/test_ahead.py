@@ -67,6 +67,19 @@ def test_ticks_are_apart_so_that_the_lock_is_free_but_come_before_the_work_is_do
     assert ahead.tick_at - 1e-6 <= ended + apart
 
 
+def test_where_transactions_take_longer_than_jobs_the_slots_do_not_stand_still_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What ends in a second is then what was claimed, and says nothing about what the slots could do."""
+    now = 1000.0
+    monkeypatch.setattr("rq_py.feeder.ahead.boottime", lambda: now)
+    ahead = Ahead(2)
+    for _ in range(10):
+        now += 3.0
+        ahead.ticked([0.3] * (2 + ahead.count), 2.5)
+    assert ahead.count * 0.3 / 2 > 0.8 * ahead.seconds
+
+
 def test_short_jobs_share_transactions_and_each_runs_once(queue: Queue, feed: Feed, tmp_path: Path) -> None:
     log = tmp_path / "log"
     queue.submit_many(JobSpec(f"echo $RQ_JID >>'{log}'", cwd="/") for _ in range(400))
