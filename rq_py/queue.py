@@ -2,62 +2,44 @@
 
 Ten lines are enough::
 
-    from rq_py import Queue
+from rq_py import Queue
 
-    queue = Queue("/shared/q")
-    job = queue.submit("make report", priority=5, tag="nightly")
-    for job in queue.jobs("finished"):
-        print(job.jid, job.exit_status, queue.stream(job.jid, "stdout").read_text())
+queue = Queue("/shared/q")
+job = queue.submit("make report", priority=5, tag="nightly")
+for job in queue.jobs("finished"):
+    print(job.jid, job.exit_status, queue.stream(job.jid, "stdout").read_text())
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
-from rq_py import settings as settings_file
-from rq_py.errors import NotAQueue, NotFound, StorageError
+from rq_py.errors import NotFound
 from rq_py.job import Job, JobSpec
-from rq_py.locking.owner import node_name
-from rq_py.queuedir import QueueDir, local_state_path
-from rq_py.store.files import file_errors
-from rq_py.store.transaction import Store
 from rq_py.wake import wake
+from rq_py.wholequeue import WholeQueue
 
 if TYPE_CHECKING:
     from rq_py.editing.changes import Changes, TouchChanges
     from rq_py.editing.edits import Edited
     from rq_py.formats.jobspec import Alike
     from rq_py.querying import Result
-    from rq_py.rotation import Rotated
     from rq_py.selection import Selection, Selector
-    from rq_py.settings import Settings
     from rq_py.staging import Source
     from rq_py.status import Status
     from rq_py.submission import Submitted
+    from rq_py.waiting import Wait
 
 
-class Queue:
+class Queue(WholeQueue):
     """A queue directory. Methods take the queue lock one at a time and hold it for milliseconds.
 
     ``timeout`` is seconds to wait for the lock in each method, None for ever; LockTimeout is raised
     after it. Every method may raise StorageError. Threads may share a Queue.
     """
-
-    def __init__(self, path: str | os.PathLike[str], *, timeout: float | None = None) -> None:
-        """Open the queue at ``path``. Raises NotAQueue, FormatTooNew, StorageError."""
-        given = Path(os.path.abspath(path))
-        with file_errors(given):
-            exists = given.exists()
-        if not exists:
-            raise NotAQueue(f"{given}: no such directory, make a queue with: rqpy {path} create")
-        self.dir = QueueDir(given)
-        self.settings = settings_file.read(self.dir.settings)
-        self.store = Store(self.dir, self.settings, timeout=timeout)
 
     @classmethod
     def create(
@@ -78,16 +60,6 @@ class Queue:
 
         create(Path(os.path.abspath(path)), group=group, public=public, texts=settings or {})
         return cls(path)
-
-    @property
-    def path(self) -> Path:
-        """The directory, as an absolute path on this node."""
-        return self.dir.path
-
-    @property
-    def local_state(self) -> Path:
-        """Where this user's feeder and runner on this node keep their state."""
-        return local_state_path(os.getuid(), node_name(), self.settings.uuid)
 
     def submit(
         self,
@@ -162,6 +134,12 @@ class Queue:
         with self.store.read() as tx:
             rows = selection.rows(tx)
         return jobs_of(cast("Iterable[list[object]]", rows))
+
+    def wait(self, *selectors: Selector) -> Wait:
+        """A wait for jobs, by default all; its ``ended()`` gives them as they end. Raises UsageError."""
+        from rq_py import waiting
+
+        return waiting.Wait(self.store, selectors)
 
     def job(self, jid: int) -> Job:
         """The job ``jid``. Raises NotFound."""
@@ -251,71 +229,6 @@ class Queue:
         wake(self.local_state)
         return edited
 
-    def configure(self, texts: Mapping[str, str]) -> Settings:
-        """Change settings, given as texts, and return all of them. Raises UsageError."""
-        from rq_py.configuration import configure
-
-        self.settings = configure(self.store, texts)
-        return self.settings
-
-    def snapshot(self, path: str | os.PathLike[str]) -> Queue:
-        """Copy the jobs, not their streams, to ``path``, to be read as a queue; replaces a snapshot there."""
-        from rq_py.copying import snapshot
-
-        return _opened(snapshot(self.store, Path(os.path.abspath(path))), self.store.timeout)
-
-    def backup(self, path: str | os.PathLike[str]) -> Queue:
-        """Copy the whole queue, streams and data too, to ``path``, where it is a queue of its own.
-
-        A job that runs now is dead there, with the reason ``backup``, or pending where it is restartable.
-        Raises QueueExists.
-        """
-        from rq_py.copying import backup
-
-        return _opened(backup(self.store, Path(os.path.abspath(path))), self.store.timeout)
-
-    def rotate(self, path: str | os.PathLike[str], *, tgz: bool = False) -> Rotated:
-        """Move the jobs that have ended, with their streams and data, to a rotation at ``path``.
-
-        With ``tgz`` that is packed into ``path.tgz``. After a kill, rotating to the same path completes it.
-        Raises QueueExists.
-        """
-        from rq_py.rotation import rotate
-
-        return rotate(self.store, Path(os.path.abspath(path)), tgz=tgz)
-
-    def hold(self, *, writing: bool) -> AbstractContextManager[None]:
-        """Hold the queue lock as long as a ``with`` block takes, which must not use the queue itself.
-
-        Leaving the block raises StorageError when the lock was lost, because this process was stopped.
-        """
-        return self.store.hold(writing=writing)
-
-    def recover(self, *, break_lock: bool = False, upgrade: bool = False) -> dict[str, object]:
-        """Check the database and repair it by a new generation where needed; returns what was found and done.
-
-        ``break_lock`` makes a new generation at once: for an operator who knows that the holder is gone.
-        ``upgrade`` brings the schema of an old queue up to date first, as ``upgrade`` does.
-        """
-        from rq_py.repair import recover
-
-        return recover(self.store, break_lock=break_lock, upgrade=upgrade)
-
-    def upgrade(self) -> list[int]:
-        """Bring the schema of an old queue up to date; returns the versions applied.
-
-        Older rqpys on other nodes refuse the queue afterwards. Raises FormatTooNew.
-        """
-        return self.store.upgrade()
-
-    def tidy(self) -> list[Path]:
-        """Remove what killed processes left: files of deleted jobs, and, returned, what is a day old."""
-        from rq_py import removal, staging
-
-        removed = [*self.store.generations.prune(), *staging.prune(self.dir)]
-        removal.remove_noted(self.store)
-        return removed
-
     def stream(self, jid: int, name: str) -> Path:
         """The file of stdin, stdout or stderr (``name``) of job ``jid``. Raises NotFound: none (yet)."""
         return self.stream_of(self.job(jid), name)
@@ -325,18 +238,6 @@ class Queue:
         from rq_py.streams import stream_of
 
         return stream_of(self.dir, job, name)
-
-
-def _opened(place: Path, timeout: float | None) -> Queue:
-    """The copy that was just made at ``place``. Raises StorageError."""
-    for _ in range(100):
-        try:
-            return Queue(place, timeout=timeout)
-        except NotAQueue:
-            time.sleep(0.01)  # another snapshot is being put in its place at this very moment
-        except StorageError as error:
-            raise StorageError(f"{place}: is there, but cannot be opened: {error}") from error
-    return Queue(place, timeout=timeout)
 
 
 def _selection(selectors: Iterable[Selector]) -> Selection:

@@ -17,13 +17,10 @@ from typing import BinaryIO
 from rq_py.errors import StorageError
 from rq_py.job import Job, State
 from rq_py.queue import Queue
+from rq_py.waiting import Looks
 
 #: Seconds between two looks at the files: at first, and at most, when nothing is written.
 SHORTEST, LONGEST = 0.1, 1.0
-#: Seconds between two looks at the queue where nothing seems to have been committed.
-CHECK_ANYWAY = 30.0
-#: A look at the queue may take this share of the time.
-_SHARE = 0.05
 _CHUNK_BYTES = 1024 * 1024
 #: Bytes of a line that is kept back until it is whole; a longer one is printed in pieces.
 _LONGEST_LINE = 64 * 1024
@@ -67,9 +64,7 @@ class Following:
         self._left = dict.fromkeys(jids)
         self._prefixed = len(self._left) > 1
         self._tails: dict[int, _Tail] = {}
-        self._mark: object = None
-        self._checked = -1e9
-        self._patience = 0.0
+        self._looks = Looks(queue.store)
 
     def run(self) -> None:
         """Follow until the last job has ended, or the reader of ``out`` has closed it.
@@ -90,11 +85,7 @@ class Following:
 
     def _look_at_queue(self) -> list[int]:
         """Note which jobs have started since the last look; the jids of those that have ended."""
-        now = time.monotonic()
-        if now - self._checked < self._patience:
-            return []
-        mark = self._queue.store.mark()
-        if mark == self._mark and now - self._checked < CHECK_ANYWAY:
+        if not self._looks.are_due():
             return []
         ended, found = [], set()
         for job in self._queue.jobs(*self._left):
@@ -106,8 +97,7 @@ class Following:
         for jid in [jid for jid in self._left if jid not in found]:
             self._gone(jid)
             ended.append(jid)
-        self._mark, self._checked = mark, time.monotonic()
-        self._patience = max(0.3, (self._checked - now) / _SHARE)
+        self._looks.done()
         return ended
 
     def _start(self, job: Job) -> None:

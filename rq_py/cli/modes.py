@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, Mode]] = {
         "resubmit": Mode("let jobs that do not run be run again", ("r", "re")),
         "touch": Mode("update the job with this command and tag, or submit it", ("to",)),
         "delete": Mode("delete jobs that do not run", ("d", "rm")),
+        "wait": Mode("wait until jobs have ended, and end as they did", ("w",)),
     },
     "What jobs read and wrote": {
         "stdin": Mode("print what jobs read", ("0",)),

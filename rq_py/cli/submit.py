@@ -22,6 +22,7 @@ from rq_py.formats.jobspec import Alike, checked
 from rq_py.job import JobSpec
 
 if TYPE_CHECKING:
+    from rq_py.queue import Queue
     from rq_py.submission import Submitted
 
 
@@ -35,6 +36,7 @@ Examples:
 @click.command(cls=CommandTaking, epilog=_EXAMPLES)
 @click.argument("words", nargs=-1, metavar="[--] [COMMAND...|-]")
 @click.option("--infile", "-i", metavar="FILE", help="Read commands or YAML from this file.")
+@click.option("--wait", is_flag=True, help="Wait until they have ended, and end as they did, as wait does.")
 @job_options
 @quiet_option
 @listing_options
@@ -44,6 +46,7 @@ def command(
     *,
     words: Sequence[str],
     infile: str | None,
+    wait: bool,
     priority: int | None,
     tag: str | None,
     runner: str | None,
@@ -57,8 +60,8 @@ def command(
     quiet: bool,
     output: str,
     fields: Sequence[str],
-) -> None:
-    """Add jobs to the queue and print them, with their jids.
+) -> int:
+    """Add jobs to the queue and print them, with their jids; with --wait when they have ended.
 
     COMMAND is one job, its words joined by spaces and run by the queue's shell. Without it, or for -, jobs
     are read from stdin: one command per line (blank lines and lines that begin with # are skipped), or,
@@ -94,8 +97,25 @@ def command(
         data=Path(data) if data else None,
     )
     note(f"{submitted.count} jobs were submitted, the first with jid {submitted.first_jid}")
+    if wait:
+        return _await(context.queue(), submitted, output, shown_fields, quiet=quiet)
     if not quiet:
         _print(submitted, output, shown_fields)
+    return 0
+
+
+def _await(
+    queue: Queue, submitted: Submitted, output: str, fields: Sequence[str] | None, *, quiet: bool
+) -> int:
+    """Wait for the new jobs and return the exit status; who gives up is told what goes on."""
+    from rq_py.cli.awaiting import Awaited
+
+    jids = range(submitted.first_jid, submitted.first_jid + submitted.count)
+    try:
+        return Awaited(queue, [jids], quiet=quiet).run(None, output, fields)
+    except KeyboardInterrupt:
+        print_line(f"{queue.path}: jobs {jids[0]} to {jids[-1]} go on without being waited for", "info")
+        raise
 
 
 def _print(submitted: Submitted, output: str, fields: Sequence[str] | None) -> None:

@@ -252,8 +252,8 @@ def write_json(jobs: Iterable[Job], out: TextIO, fields: Sequence[str] | None = 
 
 
 def write_jsonl(jobs: Iterable[Job], out: TextIO, fields: Sequence[str] | None = None) -> int:
-    """Write one JSON object per line and job; return how many there were."""
-    return _write(json_items(jobs, fields), out, ("", "\n", "\n"), "")
+    """Write one JSON object per line and job, each line whole; return how many there were."""
+    return _write((f"{item}\n" for item in json_items(jobs, fields)), out, ("", "", ""), "")
 
 
 def _write(items: Iterator[str], out: TextIO, around: tuple[str, str, str], none: str) -> int:
