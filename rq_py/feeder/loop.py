@@ -121,7 +121,7 @@ class Feeder:
         testpoint.reached("launched")
         self._slots.confirm(self._session.runner, verdicts, self._ending.stopped)
         self._ahead.ticked([ended.elapsed for ended in exits], boottime() - started)
-        self._plan_next(mark, offered=len(shells) + ahead, claimed=len(jobs))
+        self._plan_next(mark, offered=len(shells) + ahead, claimed=len(jobs), has_recorded=bool(exits))
         if looks_around:
             self._full_tick.done()
             self._session.leases.watch(others)
@@ -245,7 +245,7 @@ class Feeder:
     def _may_claim(self) -> bool:
         return self._ending.mode is Mode.FEEDING and not self._slots.launching.waiting
 
-    def _plan_next(self, mark: object, *, offered: int, claimed: int) -> None:
+    def _plan_next(self, mark: object, *, offered: int, claimed: int, has_recorded: bool) -> None:
         """After a tick: decide what the next one waits for."""
         if self._storage.failing:
             LOG.info("the queue can be used again")
@@ -257,7 +257,8 @@ class Feeder:
             self._slots.launching.worked()  # there are shells again, and nothing to prove more with
         # A job for each shell, but fewer shells than slots: there may be more jobs.
         self._woken = (0 < offered == claimed and self._slots.free > 0) or self._slots.launching.failing
-        self._idle.busy()
+        if claimed or has_recorded:  # else others are busy: a commit of theirs is no reason to poll often
+            self._idle.busy()
         self._ticks += 1
         if self._ticks == self._options.loops:
             self._hear("shutdown")
