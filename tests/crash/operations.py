@@ -67,8 +67,9 @@ def corrupt(world: World) -> None:
 def old(world: World) -> None:
     """A queue of the first schema."""
     archive = Path(__file__).resolve().parent.parent / "store" / "queues" / "format-1.tar"
-    words = ["tar", "-x", "-f", str(archive), "-C", str(world.queue.parent), "--transform", "s,^[^/]*,q,"]
-    subprocess.run(words, check=True)
+    subprocess.run(
+        ["tar", "-x", "-f", archive, "-C", world.queue.parent, "--transform", "s,^[^/]*,q,"], check=True
+    )
 
 
 def with_snapshot(world: World) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rq_py import JobSpec, Queue, State
+from rq_py.store.database import SCHEMA_VERSION
 from tests.feeder.conftest import (
     Feed,
     Gate,
@@ -229,7 +230,7 @@ def test_a_queue_that_a_newer_rqpy_took_over_is_left_alone_and_exits_are_kept(
     gate.open(1)
     wait_until(lambda: has_ended(shell))
     runner_pid(queue, environment)  # it stays: its exit has not been recorded yet
-    _set_version(database, 1)
+    _set_version(database, SCHEMA_VERSION)
     assert feed("--until-empty").ends() == 0
     assert queue.job(1).exit_status == 3
 
