@@ -25,6 +25,11 @@ class Common(NamedTuple):
     env: str | None
     has_stdin: bool
     has_data: bool
+    not_before: str | None
+    expires: str | None
+    timeout: float | None
+    retries: int
+    backoff: float | None
 
 
 class Batches:
@@ -68,6 +73,11 @@ class Batches:
             env=env_text(spec.env),
             has_stdin=self._has_stdin or bool(spec.stdin),
             has_data=self._has_data or bool(spec.data),
+            not_before=spec.not_before,
+            expires=spec.expires,
+            timeout=spec.timeout,
+            retries=spec.retries,
+            backoff=spec.backoff,
         )
 
     def __iter__(self) -> Iterator[tuple[Common, list[str]]]:

@@ -11,17 +11,20 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from rq_py.job import TERMINAL, Job, Reason, State
+from rq_py.clock import seconds_of, utc_text
+from rq_py.formats.moments import LONGEST
+from rq_py.job import TERMINAL, TIMED_OUT, Job, Reason, State
 from rq_py.runner.protocol import LEASE_LOST
 from rq_py.store.rows import COLUMNS, jobs_of
 from rq_py.store.transaction import Transaction
+from rq_py.timing import WAITS_ANEW
 
 
 class Verdict(Enum):
     """What became of a transition."""
 
     DONE = "done"
-    ALREADY = "already"  # the row is terminal by the same attempt and token: done before
+    ALREADY = "already"  # the outcome of the same attempt and token is recorded: done before
     LOST = "lost"  # somebody else has decided about the job; whatever runs here must end
 
 
@@ -62,6 +65,7 @@ _CLAIM = f"""
         exit_status = NULL, signal = NULL, reason = NULL,
         user_cpu = NULL, system_cpu = NULL, max_rss = NULL
     WHERE jid IN ({CLAIMABLE}) AND +state = 'pending' AND +ready IS NOT NULL AND token = ''
+        AND (expires IS NULL OR expires > :now)
 """  # noqa: S608
 
 _CLAIMED = f"""
@@ -76,14 +80,41 @@ _BEGIN = f"""
     WHERE {_GUARD}
 """  # noqa: S608
 
-_FINISH = """
+_FINISH = f"""
     UPDATE jobs SET state = 'finished', pid = coalesce(:pid, pid),
         finished = :finished, elapsed = :elapsed,
         exit_status = :exit_status, signal = :signal, reason = :reason,
         user_cpu = :user_cpu, system_cpu = :system_cpu, max_rss = :max_rss
     WHERE jid = :jid AND attempt = :attempt AND token = :token
-        AND (state = 'running' OR (state = 'dead' AND reason = 'node_lost'))
-"""
+        AND ((state = 'running' AND (retried >= retries
+                OR (coalesce(:exit_status, 1) = 0 AND :reason IS NOT '{TIMED_OUT}')))
+            OR (state = 'dead' AND reason = 'node_lost'))
+"""  # noqa: S608
+
+_BACKOFF = f"SELECT backoff, retried FROM jobs WHERE {_GUARD} AND retried < retries"  # noqa: S608
+
+_TRY_AGAIN = f"""
+    UPDATE jobs SET state = 'pending', token = '', feeder = NULL, runner = NULL, pid = NULL, started = NULL,
+        retried = retried + 1, not_before = coalesce(:not_before, not_before), waits = {
+    WAITS_ANEW.replace("not_before", ":not_before")
+}
+    WHERE {_GUARD}
+"""  # noqa: S608
+
+# The outcome of an attempt that is not to be the last. None of it is in the row of the job.
+_KEEP_ATTEMPT = f"""
+    INSERT OR REPLACE INTO attempts (jid, attempt, token, runner, started, pid,
+        finished, elapsed, exit_status, signal, reason, user_cpu, system_cpu, max_rss)
+    SELECT jid, attempt, token, runner, started, coalesce(:pid, pid),
+        :finished, :elapsed, :exit_status, :signal, :reason, :user_cpu, :system_cpu, :max_rss
+    FROM jobs WHERE {_GUARD}
+"""  # noqa: S608
+_KEEP_BURIED = f"""
+    INSERT OR REPLACE INTO attempts (jid, attempt, token, runner, started, pid, finished, elapsed, reason)
+    SELECT jid, attempt, token, runner, started, pid, :now,
+        round(max(julianday(:now) - julianday(started), 0) * 86400, 3), :reason
+    FROM jobs WHERE {_GUARD} AND restartable = 1
+"""  # noqa: S608
 
 _BACK_TO_PENDING = f"""
     UPDATE jobs SET state = 'pending', token = '', feeder = NULL, runner = NULL, pid = NULL, started = NULL
@@ -136,12 +167,32 @@ def job_row(tx: Transaction, jid: int) -> Job:
 def finish(tx: Transaction, outcome: Outcome) -> Verdict:
     """Record how an attempt ended: running, or dead as ``node_lost``, becomes finished.
 
+    One that has failed while there are retries left becomes pending, and its outcome is kept in ``attempts``.
     One that the runner itself has ended, because the lease was not renewed, is buried: it is to run again.
     """
     key = outcome.jid, outcome.attempt, outcome.token
     if outcome.reason == LEASE_LOST:
         return bury(tx, *key, reason=Reason.NODE_LOST, now=outcome.finished)
-    return Verdict.DONE if tx.execute(_FINISH, outcome._asdict()).rowcount == 1 else _judge(tx, *key)
+    if tx.execute(_FINISH, outcome._asdict()).rowcount == 1 or _try_again(tx, outcome):
+        return Verdict.DONE
+    return _judge(tx, *key)
+
+
+def _try_again(tx: Transaction, outcome: Outcome) -> bool:
+    """Let a job that has failed be claimed once more, after its pause; False where it is not to be."""
+    guard = _guard(outcome.jid, outcome.attempt, outcome.token)
+    row = tx.execute(_BACKOFF, guard).fetchone()
+    if row is None:
+        return False
+    backoff, retried = row
+    not_before = None
+    if backoff:
+        # The exponent is bounded, for a float is, and the pause, for a time is.
+        pause = min(backoff * 2.0 ** min(retried, 64), LONGEST)
+        not_before = utc_text(seconds_of(outcome.finished) + pause)
+    tx.execute(_KEEP_ATTEMPT, outcome._asdict())
+    tx.execute(_TRY_AGAIN, {**guard, "not_before": not_before, "now": outcome.finished})
+    return True
 
 
 def finish_all(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Verdict]:
@@ -171,7 +222,15 @@ def bury(tx: Transaction, jid: int, attempt: int, token: str, *, reason: Reason,
     values = {**_guard(jid, attempt, token), "reason": reason, "now": now}
     if tx.execute(_BURY, values).rowcount == 1:
         return Verdict.DONE
+    tx.execute(_KEEP_BURIED, values)
     return release(tx, jid, attempt, token)
+
+
+# One that was buried is not: whatever still runs of it must end.
+_IS_KEPT = """
+    SELECT 1 FROM attempts
+    WHERE jid = ? AND attempt = ? AND token = ? AND (exit_status IS NOT NULL OR signal IS NOT NULL)
+"""
 
 
 def _judge(tx: Transaction, jid: int, attempt: int, token: str) -> Verdict:
@@ -179,7 +238,7 @@ def _judge(tx: Transaction, jid: int, attempt: int, token: str) -> Verdict:
     row = tx.execute("SELECT state, attempt, token FROM jobs WHERE jid = ?", (jid,)).fetchone()
     if row is not None and State(row[0]) in TERMINAL and (row[1], row[2]) == (attempt, token):
         return Verdict.ALREADY
-    return Verdict.LOST
+    return Verdict.ALREADY if tx.execute(_IS_KEPT, (jid, attempt, token)).fetchone() else Verdict.LOST
 
 
 def running_of(tx: Transaction, feeder: str) -> list[Job]:

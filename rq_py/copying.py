@@ -36,6 +36,10 @@ _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errn
 
 # A backup has no feeder: nobody will ever report how these ended. The same as a burial (claims.py).
 _BURY_RUNNING = (
+    """INSERT INTO attempts (jid, attempt, token, runner, started, pid, finished, elapsed, reason)
+       SELECT jid, attempt, token, runner, started, pid, :now,
+           round(max(julianday(:now) - julianday(started), 0) * 86400, 3), :reason
+       FROM jobs WHERE state = 'running' AND restartable = 1""",
     """UPDATE jobs SET state = 'pending', token = '', feeder = NULL,
            runner = NULL, pid = NULL, started = NULL
        WHERE state = 'running' AND restartable = 1""",
@@ -74,11 +78,9 @@ def backup(store: Store, place: Path) -> Path:
         raise QueueExists(f"{place}: exists: give another name")
     with draft_of(place) as draft:
         settings = store.settings._replace(uuid=os.urandom(16).hex())
-        pending, dead = _BURY_RUNNING
-        buried: list[tuple[str, Parameters]] = [
-            (pending, ()),
-            (dead, {"now": utc_text(), "reason": Reason.BACKUP}),
-        ]
+        values: Parameters = {"now": utc_text(), "reason": Reason.BACKUP}
+        kept, pending, dead = _BURY_RUNNING
+        buried: list[tuple[str, Parameters]] = [(kept, values), (pending, ()), (dead, values)]
         copy_rows(store, draft, settings, "backup", buried, whole=True)
         with file_errors(draft.directory.path), suppress(FileNotFoundError):  # a rotation has no bin
             shutil.copytree(store.directory.bin, draft.directory.bin, symlinks=True, dirs_exist_ok=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 
 class State(StrEnum):
@@ -36,8 +36,10 @@ TRANSITIONS: Mapping[str, frozenset[tuple[State, State]]] = {
     "unhold": frozenset({(State.HOLDING, State.PENDING)}),
     "claim": frozenset({(State.PENDING, State.RUNNING)}),
     "finish": frozenset({(State.RUNNING, State.FINISHED), (State.DEAD, State.FINISHED)}),
+    "retry": frozenset({(State.RUNNING, State.PENDING)}),
     "release": frozenset({(State.RUNNING, State.PENDING)}),
     "bury": frozenset({(State.RUNNING, State.DEAD), (State.RUNNING, State.PENDING)}),
+    "expire": frozenset({(State.PENDING, State.DEAD), (State.HOLDING, State.DEAD)}),
     "resubmit": frozenset({(State.FINISHED, State.PENDING), (State.DEAD, State.PENDING)}),
 }
 
@@ -50,7 +52,25 @@ class Reason(StrEnum):
     RUNNER_LOST = "runner_lost"  # the runner was killed; what was left of the job was ended
     STOPPED = "stopped"  # an operator stopped the feeder
     JOURNAL_LOST = "journal_lost"  # nothing proves that the job was not launched
+    EXPIRED = "expired"  # its time was over before it was claimed
     BACKUP = "backup"  # it ran when the backup was made in which it is
+
+
+#: The reason of an attempt that was ended because it took longer than the job's timeout.
+TIMED_OUT = "timeout"
+
+
+class Timing(TypedDict, total=False):
+    """Conditions of time as keywords: ``not_before`` and ``expires`` are times in UTC, or such as ``+30m``.
+
+    ``timeout`` (of one attempt) and ``backoff`` (before the first of ``retries``, then doubled) are seconds.
+    """
+
+    not_before: str | None
+    expires: str | None
+    timeout: float | None
+    retries: int
+    backoff: float | None
 
 
 class Job(NamedTuple):
@@ -59,7 +79,8 @@ class Job(NamedTuple):
     Times are UTC text, ``2026-11-20 15:06:49.514387Z``; ``elapsed``, ``user_cpu`` and ``system_cpu``
     are seconds; ``max_rss`` is bytes. ``runner`` is the node that ran the job (rq's word),
     ``required_runner`` the only node that may run it. ``attempt`` counts claims; ``token`` names
-    the current claim ('' for none), ``feeder`` (``<node>.<uid>``) who made it.
+    the current claim ('' for none), ``feeder`` (``<node>.<uid>``) who made it. ``timeout`` is how long an
+    attempt may take, ``backoff`` the pause before the first of ``retries``, both seconds.
     """
 
     jid: int
@@ -89,6 +110,12 @@ class Job(NamedTuple):
     command: str
     token: str
     feeder: str | None
+    not_before: str | None = None
+    expires: str | None = None
+    timeout: float | None = None
+    retries: int = 0
+    backoff: float | None = None
+    attempts: str | None = None  # a JSON list of how the attempts before the last one ended
 
 
 #: The fields of a listing, in rq's order. ``stdin stdout stderr data`` are paths relative to the queue.
@@ -115,8 +142,14 @@ LISTED_FIELDS: tuple[str, ...] = (
     "user_cpu",
     "system_cpu",
     "max_rss",
+    "attempts",
     "tag",
     "restartable",
+    "not_before",
+    "expires",
+    "timeout",
+    "retries",
+    "backoff",
     "cwd",
     "env",
     "command",
@@ -143,3 +176,8 @@ class JobSpec(NamedTuple):
     env: Mapping[str, str] = _NO_VARIABLES
     stdin: str | None = None  # ``stdin/<jid>`` of the same queue, to be copied; never any other path
     data: str | None = None  # ``data/<jid>`` of the same queue, to be copied; never any other path
+    not_before: str | None = None  # UTC text, as everywhere
+    expires: str | None = None  # UTC text; a job that was not claimed until then is dead
+    timeout: float | None = None  # seconds that an attempt may take
+    retries: int = 0  # how often it is tried again when it has failed
+    backoff: float | None = None  # seconds before the first of them, twice as many before each further

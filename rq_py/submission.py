@@ -15,17 +15,19 @@ from rq_py.job import Job, JobSpec, State
 from rq_py.locking.owner import node_name
 from rq_py.store.tokens import is_noted, note_submit
 from rq_py.store.transaction import Store, Transaction
+from rq_py.timing import waits_for_time
 
 if TYPE_CHECKING:
     from rq_py.staging import Source, Staging
 
 _COLUMNS = """
     INSERT INTO jobs (priority, state, submitted, submitter, required_runner, has_stdin, has_data,
-                      tag, restartable, cwd, env, jid, command)
+                      tag, restartable, cwd, env,
+                      not_before, expires, timeout, retries, backoff, waits, jid, command)
 """
-_INSERT = f"{_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"{_COLUMNS} VALUES ({', '.join('?' * 19)})"
 #: The same for many commands, a JSON list: four times as fast (https://www.sqlite.org/json1.html#jeach).
-_INSERT_MANY = f"{_COLUMNS} SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + key, value FROM json_each(?)"  # noqa: S608
+_INSERT_MANY = f"{_COLUMNS} SELECT {', '.join('?' * 18)} + key, value FROM json_each(?)"  # noqa: S608
 
 T = TypeVar("T")
 
@@ -84,6 +86,11 @@ class Submitted:
             command="",
             token="",
             feeder=None,
+            not_before=common.not_before,
+            expires=common.expires,
+            timeout=common.timeout,
+            retries=common.retries,
+            backoff=common.backoff,
         )
 
 
@@ -167,6 +174,8 @@ def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
     return (
         common.priority, state, submitted, submitter, common.required_runner, common.has_stdin,
         common.has_data, common.tag, common.restartable, common.cwd, common.env,
+        common.not_before, common.expires, common.timeout, common.retries, common.backoff,
+        waits_for_time(common.not_before, submitted),
     )  # fmt: skip
 
 

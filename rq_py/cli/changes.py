@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rq_py.cli.joboptions import stdin_source
 from rq_py.cli.output import write_jobs
@@ -34,6 +34,7 @@ def touch_changes(
     cwd: str | None,
     env: Sequence[str],
     env_all: bool,
+    **timing: Any,
 ) -> TouchChanges:
     """The changes that the options ask for; what was not given is not among them. Raises UsageError."""
     changes: TouchChanges = {}
@@ -49,10 +50,34 @@ def touch_changes(
         changes["stdin"] = stdin_source(stdin)
     if data is not None:
         changes["data"] = data or None
+    changes.update(_timing(**timing))
     if cwd is not None:
         changes["cwd"] = os.path.abspath(cwd)
     if env or env_all:
         changes["env"] = variables(env, env_all, os.environ)
+    return changes
+
+
+def _timing(
+    *,
+    not_before: str | None,
+    expires: str | None,
+    job_timeout: str | None,
+    retries: int | None,
+    backoff: str | None,
+) -> TouchChanges:
+    """The changes of times and retries; an empty one is unset."""
+    changes: TouchChanges = {}
+    if not_before is not None:
+        changes["not_before"] = not_before or None
+    if expires is not None:
+        changes["expires"] = expires or None
+    if job_timeout is not None:
+        changes["timeout"] = job_timeout or None
+    if retries is not None:
+        changes["retries"] = retries
+    if backoff is not None:
+        changes["backoff"] = backoff or None
     return changes
 
 

@@ -28,6 +28,27 @@ _OPTIONS = (
         help="What each job reads from its stdin; - is this one's, empty is nothing.",
     ),
     click.option("--data", metavar="PATH", help="A file or directory to copy into the queue for each job."),
+    click.option(
+        "--not-before",
+        metavar="TIME|+DURATION",
+        help="Do not run them before: 2026-11-20 15:06Z (UTC unless it says otherwise), +30m, +1h30m, +2d.",
+    ),
+    click.option(
+        "--expires",
+        metavar="TIME|+DURATION",
+        help="Bury what was not claimed until then: dead, with the reason expired.",
+    ),
+    click.option(
+        "--job-timeout",
+        metavar="DURATION",
+        help="End what runs longer: TERM, and KILL after the feeder's grace; reason timeout.",
+    ),
+    click.option("--retries", type=int, metavar="N", help="Run what fails again, up to N times."),
+    click.option(
+        "--backoff",
+        metavar="DURATION",
+        help="The pause before the first retry, doubled for each further one; none unless given.",
+    ),
     click.option("--cwd", metavar="DIR", help="Where they start; new jobs in the current directory."),
     click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="A variable to hand over; repeatable."),
     click.option(

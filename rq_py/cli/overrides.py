@@ -29,6 +29,11 @@ class Overrides:
         runner: str | None = None,
         restartable: bool | None = None,
         stage: bool = False,
+        not_before: str | None = None,
+        expires: str | None = None,
+        timeout: str | None = None,
+        retries: int | None = None,
+        backoff: str | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -39,7 +44,16 @@ class Overrides:
         self.stage = stage
         self.cwd = cwd
         self.env = env or {}
-        spec_from_mapping({"command": "true", **vars(self)}, "option")
+        timing = {
+            "not_before": not_before,
+            "expires": expires,
+            "timeout": timeout,
+            "retries": retries,
+            "backoff": backoff,
+        }
+        spec = spec_from_mapping({"command": "true", **vars(self), **timing}, "option")
+        #: What was given of these; an empty one unsets it. Times are the same for all jobs.
+        self.timing = {name: getattr(spec, name) for name, value in timing.items() if value is not None}
 
     def apply(self, spec: CheckedSpec, current_directory: str) -> CheckedSpec:
         """``spec`` with what was given; a job without a cwd gets the current directory."""
@@ -54,7 +68,14 @@ class Overrides:
             env={**spec.env, **self.env} if self.env else spec.env,
             stdin=spec.stdin,
             data=spec.data,
+            not_before=spec.not_before,
+            expires=spec.expires,
+            timeout=spec.timeout,
+            retries=spec.retries,
+            backoff=spec.backoff,
         )
+        if self.timing:
+            applied = applied._replace(**self.timing)
         # Both were checked; only together their variables may be too long.
         return checked(applied, "job") if self.env and spec.env else CheckedSpec(*applied)
 

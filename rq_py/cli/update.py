@@ -40,8 +40,9 @@ def command(context: Context, words: Sequence[str], quiet: bool, output: str, fi
     """Change jobs that are pending or holding, and print them.
 
     KEY is priority, command, tag, runner (the only node that may run them), restartable (true or false), cwd,
-    stdin (a file, or - for this one's stdin), data (a file or directory) or state: holding keeps a job from
-    running, pending lets it. An empty value unsets tag, runner, stdin and data.
+    stdin (a file, or - for this one's stdin), data (a file or directory), not_before, expires, retries and
+    backoff (as submit's options), timeout (submit's --job-timeout), or state: holding keeps a job from
+    running, pending lets it. An empty value unsets tag, runner, stdin, data, and times and durations.
 
     For -, and where no job is named, stdin names the jobs: a listing, of which the jids count, or one jid per
     line. All are changed at once. The exit status is 1 when a job is named that is neither pending nor
@@ -87,11 +88,17 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "cwd": lambda text: os.path.abspath(_filled(text)),
     "stdin": stdin_source,
     "data": lambda text: text or None,
+    "not_before": lambda text: text or None,
+    "expires": lambda text: text or None,
+    "timeout": lambda text: text or None,
+    "retries": int,
+    "backoff": lambda text: text or None,
     "state": lambda text: {state: state for state in (State.PENDING, State.HOLDING)}[State(text)],
 }
 
 _KINDS = {
     "priority": "a whole number",
+    "retries": "a whole number",
     "restartable": "true or false",
     "cwd": "a directory",
     "state": "pending or holding",

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from rq_py.batches import env_text
+from rq_py.clock import utc_text
 from rq_py.errors import UsageError
 from rq_py.formats.jobspec import spec_from_mapping
 from rq_py.job import JobSpec, State
 from rq_py.staging import KINDS, Source, Staging
+from rq_py.timing import WAITS_ANEW
 
 #: The states in which a job may be updated, and those that an edit may set.
 UPDATABLE = (State.PENDING, State.HOLDING)
@@ -22,7 +24,9 @@ class TouchChanges(TypedDict, total=False):
     """What a touch sets, by keyword; what is not given stays as it is.
 
     None unsets a runner (the node that is required), stdin, data, a cwd; ``env`` replaces all variables.
-    ``state`` is pending or holding. ``stdin`` and ``data`` are copied to each job.
+    ``state`` is pending or holding. ``stdin`` and ``data`` are copied to each job. ``not_before`` and
+    ``expires`` are times, or + and a duration, ``timeout`` and ``backoff`` seconds or a duration, and None
+    unsets each of them.
     """
 
     priority: int
@@ -33,6 +37,11 @@ class TouchChanges(TypedDict, total=False):
     state: State | str
     stdin: Source | None
     data: str | os.PathLike[str] | None
+    not_before: str | None
+    expires: str | None
+    timeout: float | str | None
+    retries: int
+    backoff: float | str | None
 
 
 class Changes(TouchChanges, total=False):
@@ -86,6 +95,9 @@ class Plan:
         """The SET clause and its values."""
         values = {**self.columns, **{f"has_{kind}": int(self.gives(kind)) for kind in self.files}}
         sets = [f"{column} = :{column}" for column in values]
+        if "not_before" in values:  # on the right of SET a column is as it was before
+            sets.append(f"waits = {WAITS_ANEW.replace('not_before', ':not_before')}")
+            values["now"] = utc_text()
         return ", ".join(sets), values
 
     def stage(self, staging: Staging, positions: Iterable[int], *, again: bool = False) -> None:

@@ -7,7 +7,7 @@ SQLite keeps the old pages of what one statement changes in memory, and others m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from rq_py.clock import utc_text
@@ -18,7 +18,7 @@ from rq_py.locking.owner import node_name
 from rq_py.selection import IN_BATCH, Chosen, Selection
 from rq_py.spool import Spool
 from rq_py.staging import Staging
-from rq_py.store.rows import jobs_of
+from rq_py.store.rows import KEEP_OUTCOME, jobs_of
 from rq_py.store.tokens import note_edit
 from rq_py.store.transaction import Store, Transaction
 from rq_py.submission import Submitted, acknowledged
@@ -39,6 +39,10 @@ _NOTE_REMOVALS = f"""
     INSERT OR IGNORE INTO removals
     SELECT jid FROM jobs WHERE {IN_BATCH} AND (has_stdin OR has_data OR attempt > 0)
 """  # noqa: S608
+_KEEP_OUTCOMES = f"""
+    {KEEP_OUTCOME} WHERE {IN_BATCH} AND state IN ('finished', 'dead') AND started IS NOT NULL
+"""
+_FORGET_EXPIRY = f"UPDATE jobs SET expires = NULL WHERE {IN_BATCH} AND expires <= :now"  # noqa: S608
 _DELETE = f"DELETE FROM jobs WHERE {IN_BATCH}"  # noqa: S608
 
 
@@ -114,8 +118,10 @@ def resubmit(store: Store, selection: Selection, changes: Changes, *, keep_rows:
     """
     _check_selection(selection, IDLE, "resubmitted")
     plan = Plan.of({"state": State.PENDING, **changes})
-    plan.columns |= {"submitted": utc_text(), "submitter": node_name(), "token": "", **_NO_OUTCOME}
-    return _change(store, selection, plan, IDLE, "resubmitted", keep_rows=keep_rows)
+    plan.columns |= {
+        "submitted": utc_text(), "submitter": node_name(), "token": "", "retried": 0, **_NO_OUTCOME,
+    }  # fmt: skip
+    return _change(store, selection, plan, IDLE, "resubmitted", keep_rows=keep_rows, first=begin_anew)
 
 
 def _change(
@@ -126,8 +132,9 @@ def _change(
     verb: str,
     *,
     keep_rows: bool,
+    first: Callable[[Transaction, Chosen], None] | None = None,
 ) -> Edited:
-    """Apply ``plan`` to the selected jobs in an allowed state.
+    """Apply ``plan`` to the selected jobs in an allowed state; ``first`` is done to them before.
 
     Files are staged without the lock, for the jobs that are allowed then; of these, those that still are get
     them in the transaction.
@@ -145,6 +152,8 @@ def _change(
 
     def work(tx: Transaction) -> Edited:
         chosen = Chosen(tx, selection, allowed, among=staged)
+        if first is not None:
+            first(tx, chosen)
         apply(tx, chosen, plan, staging)
         note(tx, token, chosen.count)
         return Edited(chosen, chosen.rows() if keep_rows else Spool())
@@ -171,6 +180,14 @@ def apply(tx: Transaction, chosen: Chosen, plan: Plan, staging: Staging | None) 
     if sets:
         for batch in chosen.batches():
             tx.execute(f"UPDATE jobs SET {sets} WHERE {IN_BATCH}", {**values, **batch})  # noqa: S608
+
+
+def begin_anew(tx: Transaction, chosen: Chosen) -> None:
+    """Before a resubmit: keep how the last attempt ended, and forget a time of expiry that is over."""
+    now = utc_text()
+    for batch in chosen.batches():
+        tx.execute(_KEEP_OUTCOMES, batch)
+        tx.execute(_FORGET_EXPIRY, {**batch, "now": now})
 
 
 def _check_selection(selection: Selection, allowed: Sequence[State], verb: str) -> None:

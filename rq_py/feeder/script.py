@@ -146,6 +146,8 @@ def variables(job: Job, place: Place) -> dict[str, str]:
     values = {"RQ": place.program} if place.program else {}
     values |= {"RQ_Q": place.root, "RQ_JOB": _document(job, fields)}
     for name, value in fields.items():
+        if name == "attempts":
+            continue  # a list: RQ_JOB holds it
         if name in _PATHS:
             text = f"{place.root}/{value}"
         elif name == "env":

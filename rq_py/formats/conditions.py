@@ -13,8 +13,8 @@ from rq_py.job import LISTED_FIELDS, State
 #: What a condition compares with; None is "not set".
 Operand = str | int | float | None
 
-INTEGERS = frozenset({"jid", "priority", "pid", "exit_status", "signal", "attempt", "max_rss"})
-REALS = frozenset({"elapsed", "user_cpu", "system_cpu"})
+INTEGERS = frozenset({"jid", "priority", "pid", "exit_status", "signal", "attempt", "max_rss", "retries"})
+REALS = frozenset({"elapsed", "user_cpu", "system_cpu", "timeout", "backoff"})
 _FLAG = "restartable"
 _FLAG_VALUES = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
 

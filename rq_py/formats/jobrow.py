@@ -10,6 +10,7 @@ from collections.abc import Callable
 from rq_py.errors import InputError
 from rq_py.formats.excerpt import shown
 from rq_py.formats.jobspec import spec_from_mapping
+from rq_py.formats.moments import LONGEST
 from rq_py.job import Job
 
 # The range of each part is checked too: these are parsed when ages are computed.
@@ -65,6 +66,10 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
+def _is_duration(value: object) -> bool:
+    return isinstance(value, float) and 0 <= value <= LONGEST
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value
 
@@ -86,6 +91,8 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("elapsed", "user_cpu", "system_cpu"), _or_unset(_is_seconds)),
     **dict.fromkeys(("submitter", "token"), _is_text),
     **dict.fromkeys(("runner", "reason", "feeder"), _or_unset(_is_text)),
+    "retries": lambda value: isinstance(value, int) and value >= 0,
+    **dict.fromkeys(("timeout", "backoff"), _or_unset(_is_duration)),
     "submitted": _is_time,
-    **dict.fromkeys(("started", "finished"), _or_unset(_is_time)),
+    **dict.fromkeys(("started", "finished", "not_before", "expires"), _or_unset(_is_time)),
 }

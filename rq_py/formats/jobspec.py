@@ -24,6 +24,9 @@ MAX_VARIABLE_BYTES = 128 * 1024 - 1
 #: All variables of a job in bytes; Linux gives arguments and environment together 2 MiB (execve(2)).
 MAX_ENV_BYTES = 1024 * 1024
 
+#: How often a job may be tried again.
+MAX_RETRIES = 1_000_000
+
 _JID_DIGITS = 19  # of 2**63 - 1
 
 
@@ -86,6 +89,11 @@ def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> Check
             env=_env(fields),
             stdin=_copy_of("stdin", fields),
             data=_copy_of("data", fields),
+            not_before=_time(fields, "not_before"),
+            expires=_time(fields, "expires"),
+            timeout=_duration(fields, "timeout"),
+            retries=_retries(fields),
+            backoff=_duration(fields, "backoff"),
         )
     except _Wrong as wrong:
         raise InputError(f"{where}: {wrong}") from None
@@ -147,6 +155,43 @@ def _text(fields: Mapping[str, object], name: str) -> str | None:
     if _size(name, value) > MAX_TEXT_BYTES:
         raise _Wrong(f"{name}: is longer than {MAX_TEXT_BYTES} bytes")
     return value
+
+
+def _time(fields: Mapping[str, object], name: str) -> str | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    from rq_py.formats.moments import moment  # most jobs have no times
+
+    try:
+        return moment(value if isinstance(value, str) else "")
+    except ValueError:
+        raise _Wrong(
+            f"{name}: {shown(value)} is neither a time, as 2026-11-20 15:06Z, nor + and a duration, as +30m"
+        ) from None
+
+
+def _duration(fields: Mapping[str, object], name: str) -> float | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    from rq_py.formats.moments import LONGEST, seconds
+
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST:
+        return float(value)
+    try:
+        return seconds(value if isinstance(value, str) else "")
+    except ValueError:
+        raise _Wrong(f"{name}: {shown(value)} is no duration, as 90, 30m or 1h30m") from None
+
+
+def _retries(fields: Mapping[str, object]) -> int:
+    value = fields.get("retries")
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RETRIES:
+        raise _Wrong(f"retries: {shown(value)} is not a whole number from 0 to {MAX_RETRIES}")
+    return int(value)
 
 
 def _size(name: str, text: str) -> int:

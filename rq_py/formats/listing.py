@@ -13,15 +13,18 @@ from typing import NamedTuple, TextIO
 
 from rq_py.errors import UsageError
 from rq_py.formats import scalars
+from rq_py.formats.attempts import Attempt, attempts_of, yaml_of
 from rq_py.job import LISTED_FIELDS, Job
 
-Value = str | int | float | bool | None | Mapping[str, str]
+Value = str | int | float | bool | None | Mapping[str, str] | list[Attempt]
 
-_TIMES = frozenset({"submitted", "started", "finished"})
+_TIMES = frozenset({"submitted", "started", "finished", "not_before", "expires"})
 _NUMBERS = {
-    **dict.fromkeys(("jid", "priority", "pid", "exit_status", "signal", "attempt", "max_rss"), "%d"),
-    **dict.fromkeys(("elapsed", "user_cpu", "system_cpu"), "%.6f"),
+    **dict.fromkeys(("jid", "priority", "pid", "exit_status", "signal", "max_rss"), "%d"),
+    **dict.fromkeys(("elapsed", "user_cpu", "system_cpu", "timeout", "backoff"), "%.6f"),
 }
+#: Numbers of which a listing shows no 0.
+_COUNTS = frozenset({"attempt", "retries"})
 #: Which column says whether a job has the path: one that has started has a stdout and a stderr.
 _PATHS = {"stdin": "has_stdin", "stdout": "started", "stderr": "started", "data": "has_data"}
 #: The columns that are true or false.
@@ -59,7 +62,7 @@ def fields_of(job: Job, fields: Sequence[str] | None = None) -> dict[str, Value]
 
 def _is_set(name: str, value: Value) -> bool:
     """Whether a listing shows the field unasked. A priority, exit status or time of 0 is a value."""
-    return not (value is None or value is False or value == "" or (name == "attempt" and value == 0))
+    return not (value is None or value is False or value == "" or (name in _COUNTS and value == 0))
 
 
 def _getter(name: str) -> Callable[[Job], Value]:
@@ -69,6 +72,8 @@ def _getter(name: str) -> Callable[[Job], Value]:
         return lambda job: f"{name}/{job.jid}" if is_there(job) else None
     if name == "env":
         return lambda job: _env(job.env)
+    if name == "attempts":
+        return lambda job: attempts_of(job.attempts)
     if name == "state":
         return lambda job: str(job.state)  # a plain text, whoever writes it
     if name == "restartable":
@@ -112,13 +117,13 @@ class _Notation:
         tail: str,
         text: Callable[[str], str],
         time: Callable[[str], str],
-        mapping: Callable[[Mapping[str, str]], str],
+        nested: Callable[[Mapping[str, str] | list[Attempt]], str],
     ) -> None:
         self.head = head
         self.tail = tail
         self.text = text
         self.time = time
-        self.mapping = mapping
+        self.nested = nested
 
 
 def _items(jobs: Iterable[Job], fields: Sequence[str] | None, notation: _Notation) -> Iterator[str]:
@@ -163,8 +168,8 @@ def _shape(key: tuple[object, ...], fields: tuple[str, ...] | None, notation: _N
             # Such a path needs no look at its characters.
             template += f"{head}{notation.text(f'{name}/%d')}{tail}"
             columns.append(Job._fields.index("jid"))
-        elif name in _NUMBERS and (name != "attempt" or fields is not None):
-            template += f"{head}{_NUMBERS[name]}{tail}"
+        elif name in _NUMBERS or (name in _COUNTS and fields is not None):
+            template += f"{head}{_NUMBERS.get(name, '%d')}{tail}"
             columns.append(column)
         else:
             template += "%s"
@@ -183,12 +188,13 @@ def _reader(columns: Sequence[int]) -> Callable[[Job], Sequence[object]]:
 def _writer(name: str, notation: _Notation, *, is_shown: bool) -> Callable[..., str]:
     """The function that writes field ``name``: of a value nothing, unless it ``is_shown`` however it is."""
     head, tail = notation.head % name, notation.tail
-    if name == "attempt":
+    if name in _COUNTS:
         return lambda value: f"{head}{value}{tail}" if value else ""
-    if name == "env":
-        bare = head.rstrip(" ")  # no space before the lines of a nested mapping
+    if name in ("env", "attempts"):
+        bare = head.rstrip(" ")  # no space before the lines of what is nested
+        read: Callable[[str], Value] = _env if name == "env" else attempts_of
         return lambda text: (
-            f"{bare}{_nested(value, notation)}{tail}" if (value := _env(text)) or is_shown else ""
+            f"{bare}{_nested(value, notation)}{tail}" if (value := read(text)) or is_shown else ""
         )
     text_of = notation.time if name in _TIMES else notation.text
 
@@ -199,19 +205,21 @@ def _writer(name: str, notation: _Notation, *, is_shown: bool) -> Callable[..., 
 
 
 def _nested(value: Value, notation: _Notation) -> str:
-    """The value of env with what separates it from its name."""
-    if isinstance(value, Mapping):
-        return notation.mapping(value)
+    """The value of env or attempts with what separates it from its name."""
+    if isinstance(value, Mapping | list):
+        return notation.nested(value)
     return " " + (notation.text(value) if isinstance(value, str) else scalars.scalar(value))
 
 
-def _yaml_mapping(value: Mapping[str, str]) -> str:
-    """A mapping nested in a job."""
+def _yaml_nested(value: Mapping[str, str] | list[Attempt]) -> str:
+    """A mapping, or a list of attempts, nested in a job."""
+    if isinstance(value, list):
+        return yaml_of(value)
     entries = ((scalars.key(name).replace("\n", "\n    "), text) for name, text in value.items())
     return "".join(f"\n    {written} {scalars.text(text)}" for written, text in entries)
 
 
-_YAML = _Notation("  %s: ", "\n", scalars.text, scalars.time, _yaml_mapping)
+_YAML = _Notation("  %s: ", "\n", scalars.text, scalars.time, _yaml_nested)
 
 
 def yaml_items(jobs: Iterable[Job], fields: Sequence[str] | None = None) -> Iterator[str]:
@@ -220,11 +228,11 @@ def yaml_items(jobs: Iterable[Job], fields: Sequence[str] | None = None) -> Iter
         yield f"-\n{text}" if text else "- {}\n"
 
 
-def _json_mapping(value: Mapping[str, str]) -> str:
-    """A JSON object nested in a job."""
+def _json_nested(value: Mapping[str, str] | list[Attempt]) -> str:
+    """A JSON object, or a list of attempts, nested in a job."""
     import json
 
-    return " " + json.dumps(dict(value))
+    return " " + json.dumps(value if isinstance(value, list) else dict(value))
 
 
 @cache
@@ -232,7 +240,7 @@ def _json() -> _Notation:
     """JSON in ASCII, so that no terminal or reader trips over a character."""
     from json.encoder import encode_basestring_ascii as quote
 
-    return _Notation('"%s": ', ", ", quote, quote, _json_mapping)
+    return _Notation('"%s": ', ", ", quote, quote, _json_nested)
 
 
 def json_items(jobs: Iterable[Job], fields: Sequence[str] | None = None) -> Iterator[str]:

@@ -27,6 +27,9 @@ _RIGHT = frozenset(
         "user_cpu",
         "system_cpu",
         "max_rss",
+        "timeout",
+        "retries",
+        "backoff",
     }
 )
 
@@ -60,6 +63,8 @@ def _text(value: Value) -> str:
         return "true"
     if isinstance(value, float):
         return f"{value:.2f}"
+    if isinstance(value, list):
+        return str(len(value))
     if isinstance(value, Mapping):
         return " ".join(f"{name}={text}" for name, text in value.items())
     return str(value)

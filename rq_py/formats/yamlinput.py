@@ -34,7 +34,7 @@ _NO_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 #: With what a chunk may begin because the one before it ended in a character.
 _END_OF_CHARACTER = re.compile(rb"^[\x80-\xbf]{1,3}")
 _FLAGS = frozenset({"restartable", "stage"})
-_TYPED = frozenset({"priority", *_FLAGS})
+_TYPED = frozenset({"priority", "retries", *_FLAGS})
 
 Fields = dict[str, object]
 
@@ -123,9 +123,21 @@ class _Documents:
             elif name == "env" and isinstance(event, self._events.MappingStartEvent):
                 self._untagged(event)
                 fields[name] = self._variables()
+            elif name == "attempts" and isinstance(event, self._events.SequenceStartEvent):
+                self._pass_over(event)  # what the queue has written is left behind
             else:
                 raise self._error(f"{shown(name)}: {self._what(event)}, not a single value", event)
         return line, fields
+
+    def _pass_over(self, event: Any) -> None:
+        """Read to the end of what begins with ``event``."""
+        events, depth = self._events, 1
+        while depth:
+            event = self._next()
+            if isinstance(event, events.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, events.CollectionEndEvent):
+                depth -= 1
 
     def _variables(self) -> Fields:
         """The mapping ``env``, behind its start; values that are no text are left to the checks."""

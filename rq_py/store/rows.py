@@ -7,8 +7,23 @@ from collections.abc import Iterable, Iterator
 
 from rq_py.job import Job, State
 
+#: The attempts of a job before its last one, a JSON list; they are looked for only where there can be any.
+ATTEMPTS = """
+    CASE WHEN attempt > 1 OR (attempt = 1 AND started IS NULL) THEN (
+        SELECT nullif(json_group_array(json_object(
+            'attempt', a.attempt, 'runner', a.runner, 'pid', a.pid, 'started', a.started,
+            'finished', a.finished, 'elapsed', a.elapsed, 'exit_status', a.exit_status, 'signal', a.signal,
+            'reason', a.reason, 'user_cpu', a.user_cpu, 'system_cpu', a.system_cpu, 'max_rss', a.max_rss
+        )), '[]') FROM (SELECT * FROM attempts WHERE attempts.jid = jobs.jid ORDER BY attempt) AS a) END
+"""
+
 #: The columns that a Job is made of, in its order.
-COLUMNS = ", ".join(Job._fields)
+COLUMNS = ", ".join((*(name for name in Job._fields if name != "attempts"), ATTEMPTS))
+
+_KEPT = """jid, attempt, token, runner, pid, started, finished, elapsed, exit_status, signal, reason,
+    user_cpu, system_cpu, max_rss"""
+#: Copies how attempts have ended from ``jobs`` to ``attempts``; what was kept before stays. Add a WHERE.
+KEEP_OUTCOME = f"INSERT OR IGNORE INTO attempts ({_KEPT}) SELECT {_KEPT} FROM jobs"  # noqa: S608
 
 _STATES = {state.value: state for state in State}
 _STATE, _STDIN, _DATA, _RESTARTABLE = map(

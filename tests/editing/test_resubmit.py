@@ -36,7 +36,9 @@ def test_everything_but_a_running_job(every_state: Queue, this_node: str) -> Non
             state=State.PENDING, submitted=job.submitted, submitter=this_node, started=None, finished=None,
             elapsed=None, runner=None, pid=None, exit_status=None, signal=None, reason=None, user_cpu=None,
             system_cpu=None, max_rss=None, token="", feeder=None,
+            attempts=job.attempts,
         )  # fmt: skip
+        assert (job.attempts is not None) == (job.jid in (FINISHED, DEAD)), "how it ended is kept"
         assert job.submitted > was.submitted
         assert queue.stream(job.jid, "stdin").read_bytes() == b"input"
     assert files(queue) == before

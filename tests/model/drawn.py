@@ -22,6 +22,7 @@ rows = st.builds(
     tag=tags,
     runner=runners,
     restartable=st.booleans(),
+    retries=st.integers(0, 2),
     state=st.sampled_from([State.PENDING, State.PENDING, State.HOLDING]),
 )
 jids = st.integers(1, 12)
@@ -31,6 +32,7 @@ touched: dict[str, st.SearchStrategy[object]] = {
     "priority": priorities,
     "runner": runners,
     "restartable": st.booleans(),
+    "retries": st.integers(0, 2),
     "state": waiting.map(str),
     "stdin": stdins,
 }
@@ -61,6 +63,7 @@ def spec_of(row: Row) -> JobSpec:
         tag=row.tag,
         required_runner=row.runner,
         restartable=row.restartable,
+        retries=row.retries,
         stage=row.state is State.HOLDING,
     )
 

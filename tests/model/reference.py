@@ -28,6 +28,9 @@ class Row:
     token: str = ""
     reason: str | None = None
     exit_status: int | None = None
+    retries: int = 0
+    retried: int = 0
+    kept: set[tuple[int, str]] = field(default_factory=set)  # attempts, with their tokens, that are outcomes
 
 
 @dataclass
@@ -80,8 +83,17 @@ class Reference:
         return self._change(self.choose(selectors, WAITING), changes)
 
     def resubmit(self, selectors: Iterable[State | str | int], changes: Mapping[str, Any]) -> Chosen:
-        anew = {"state": State.PENDING, **changes, "token": "", "reason": None, "exit_status": None}
-        return self._change(self.choose(selectors, IDLE), anew)
+        anew = {
+            "state": State.PENDING,
+            **changes,
+            "token": "",
+            "reason": None,
+            "exit_status": None,
+            "retried": 0,
+        }
+        for jid in self.choose(selectors, {State.FINISHED}).jids:
+            self.jobs[jid].kept.add((self.jobs[jid].attempt, self.jobs[jid].token))
+        return self._change(self.choose(selectors, IDLE), {**anew, "retried": 0})
 
     def touch(self, command: str, tag: str | None, changes: Mapping[str, Any]) -> Chosen:
         like = [jid for jid in self.choose(["all"], WAITING).jids if self._is_like(jid, command, tag)]
@@ -119,6 +131,10 @@ class Reference:
 
     def finish(self, jid: int, attempt: int, token: str, exit_status: int) -> Verdict:
         def finished(row: Row) -> None:
+            if row.state is State.RUNNING and exit_status and row.retried < row.retries:
+                row.kept.add((attempt, token))
+                row.state, row.token, row.retried = State.PENDING, "", row.retried + 1
+                return
             row.state, row.reason, row.exit_status = State.FINISHED, None, exit_status
 
         return self._end(jid, attempt, token, finished, late=True)
@@ -143,6 +159,8 @@ class Reference:
     ) -> Verdict:
         """End an attempt, if it is that of this claim; ``late`` may also correct a lost node."""
         row = self.jobs.get(jid)
+        if row is not None and (attempt, token) in row.kept:
+            return Verdict.ALREADY
         if row is None or (row.attempt, row.token) != (attempt, token):
             return Verdict.LOST
         if row.state is State.RUNNING or (late and row.reason == Reason.NODE_LOST):

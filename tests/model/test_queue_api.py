@@ -57,6 +57,7 @@ EDITS = {
     "update": ("hold", "unhold"),
     "touch": ("hold", "unhold"),
     "resubmit": ("hold", "unhold", "resubmit"),
+    "finish": ("finish", "retry"),
 }
 
 
@@ -314,7 +315,7 @@ def values(row: Row) -> tuple[object, ...]:
     """What is compared of a job, from the reference."""
     return (
         row.command, row.priority, row.tag, row.runner, row.restartable, row.state, row.stdin is not None,
-        row.attempt, row.token, row.reason, row.exit_status,
+        row.attempt, row.token, row.reason, row.exit_status, row.retries,
     )  # fmt: skip
 
 
@@ -322,7 +323,7 @@ def values_of(job: Job) -> tuple[object, ...]:
     """What is compared of a job, from the queue."""
     return (
         job.command, job.priority, job.tag, job.required_runner, job.restartable, job.state, job.has_stdin,
-        job.attempt, job.token, job.reason, job.exit_status,
+        job.attempt, job.token, job.reason, job.exit_status, job.retries,
     )  # fmt: skip
 
 
