@@ -18,6 +18,9 @@ _TICKS = 4
 #: that is busy with short jobs holds the lock for less than a twentieth of the time.
 _TICKS_APART = 20
 
+#: So many times longer than it should take, what was claimed ahead may wait for a slot to become free.
+_PATIENCE = 3
+
 #: Most jobs ahead.
 MOST_JOBS = 1000
 
@@ -55,10 +58,13 @@ class Ahead:
         # Else the slots stand still between slow transactions: what ends is what was claimed, and no measure.
         return min(int(rate * self.seconds), MOST_JOBS)
 
-    @property
-    def tick_at(self) -> float:
-        """When to record what has ended, while claimed jobs wait: before half of them were launched."""
-        if self._ticked_at is None:
+    def withdraw_at(self, waits_since: float) -> float:
+        """When to give back what has waited for a slot ``waits_since``: other nodes may have a free one."""
+        return waits_since + _PATIENCE * self.seconds
+
+    def record_at(self, waiting: int) -> float:
+        """When to record what has ended, while so many jobs wait: at once where these are few."""
+        if self._ticked_at is None or 2 * waiting <= self.count:
             return 0.0
         return self._ticked_at + min(_TICKS_APART * self._tick_seconds, self.seconds / 2)
 

@@ -13,10 +13,11 @@ from rq_py.claims import Verdict
 from rq_py.errors import LockTimeout, OutcomeUnknown, RunnerError, StorageError
 from rq_py.feeder import testpoint
 from rq_py.feeder.ahead import Ahead
+from rq_py.feeder.due import Due
 from rq_py.feeder.ending import Ending, Mode
 from rq_py.feeder.leftovers import key_of
+from rq_py.feeder.limits import Limits
 from rq_py.feeder.log import LOG
-from rq_py.feeder.output import OutputLimit
 from rq_py.feeder.pace import LOCK_WAIT, Backoff, Idle, Round
 from rq_py.feeder.reconcile import outcome_of
 from rq_py.feeder.retention import Retention
@@ -29,8 +30,6 @@ from rq_py.store.transaction import Transaction
 
 #: Seconds between two ticks at most: what no wake-up told is found then.
 FULL_TICK = 30.0
-#: How much longer than it should take, what was claimed ahead may wait for a slot to become free.
-PATIENCE = 3
 
 
 class Feeder:
@@ -54,7 +53,8 @@ class Feeder:
         self._storage = Backoff(longest=2.0)
         self._attaching = Backoff(first=0.2)
         self._retention = Retention(session.queue, session.feeder)
-        self._output = OutputLimit(session.queue, self._options.grace)
+        self._limits = Limits(session.queue, self._options.grace)
+        self._due = Due()
         self._settling = Backoff(first=0.1, longest=FULL_TICK)  # until the runner has told all that it knows
         self._begin_anew()
 
@@ -73,7 +73,7 @@ class Feeder:
                     self._withdraw_where_due()
                     self._tick_where_due()
                     self._slots.exits |= self._ending.pursue(self._session.runner, self._slots.running)
-                    self._output.enforce(self._session.runner, self._slots.running)
+                    self._limits.enforce(self._session.runner, self._slots.running)
                 if self._is_untroubled:
                     self._retention.delete_some()
                 if self._session.is_attached:
@@ -109,6 +109,7 @@ class Feeder:
                 claims.release(tx, key.jid, key.attempt, key.token)
             for key, known in begun.items():
                 claims.begin(tx, key.jid, key.attempt, key.token, pid=known.pid)
+            passed = self._due.look(tx)  # before the claim: what has expired is not claimed any more
             jobs = self._claim(tx, shells, ahead)
             mine = claims.running_of(tx, self._session.feeder) if looks_around else []
             others = claims.feeders_with_running(tx) if looks_around else []
@@ -117,7 +118,8 @@ class Feeder:
         testpoint.reached("committed")
         self._slots.refused -= refused
         self._slots.forget_begun(begun)
-        self._slots.launch(self._session.runner, jobs, self._session.place)
+        self._due.done(passed)
+        self._launch(jobs)
         testpoint.reached("launched")
         self._slots.confirm(self._session.runner, verdicts, self._ending.stopped)
         self._ahead.ticked([ended.elapsed for ended in exits], boottime() - started)
@@ -133,16 +135,11 @@ class Feeder:
 
     def _withdraw_where_due(self) -> None:
         """Give back what was claimed ahead when it will not be launched, or not soon."""
-        is_late = boottime() >= self._withdraw_at
+        is_late = boottime() >= self._ahead.withdraw_at(self._slots.waits_since())
         if is_late:
             self._ahead.begin_anew()
         if is_late or self._ending.mode is not Mode.FEEDING:
             self._slots.withdraw(self._session.runner)
-
-    @property
-    def _withdraw_at(self) -> float:
-        """When to give back what waits for a slot: other nodes may have a free one."""
-        return self._slots.waits_since() + PATIENCE * self._ahead.seconds
 
     def _claim(self, tx: Transaction, shells: list[Shell], ahead: int) -> list[Job]:
         session, pids = self._session, [shell.pid for shell in shells]
@@ -155,6 +152,10 @@ class Feeder:
             now=clock.utc_text(),
             ahead=ahead,
         )
+
+    def _launch(self, jobs: list[Job]) -> None:
+        self._slots.launch(self._session.runner, jobs, self._session.place)
+        self._limits.expect(jobs)
 
     def _record(self, tx: Transaction, exits: list[Exit]) -> list[tuple[Exit, Verdict]]:
         """Write into the database how jobs ended; a second time this changes nothing, and says so."""
@@ -181,7 +182,7 @@ class Feeder:
         )
         if self._ending.mode is Mode.FEEDING:
             # Their shells were left alone; the runner refuses a job whose shell is not ready any more.
-            self._slots.launch(self._session.runner, list(claimed.values()), self._session.place)
+            self._launch(list(claimed.values()))
         else:
             self._slots.refused |= claimed.keys()
 
@@ -222,7 +223,7 @@ class Feeder:
         return self._full_tick.due or (self._settling.failing and not self._settling.waiting)
 
     def _tick_is_due(self) -> bool:
-        if self._full_tick.due or self._storage.failing:
+        if self._full_tick.due or self._due.has_come or self._storage.failing:
             return True
         if self._slots.has_work_for_the_database:
             return boottime() >= self._record_at
@@ -236,8 +237,7 @@ class Feeder:
     @property
     def _record_at(self) -> float:
         """When to record what has ended: at once, unless enough waits to keep the slots busy meanwhile."""
-        has_plenty = 2 * self._slots.waiting_count > self._ahead.count
-        return self._ahead.tick_at if has_plenty and not self._slots.refused else 0.0
+        return 0.0 if self._slots.refused else self._ahead.record_at(self._slots.waiting_count)
 
     def _wants_jobs(self) -> bool:
         return self._may_claim() and self._slots.free > 0
@@ -252,7 +252,7 @@ class Feeder:
         self._storage.worked()
         self._attaching.worked()
         self._mark = mark
-        self._found_all = claimed < offered
+        self._found_all = claimed < offered and not self._due.has_come
         if self._found_all and not claimed:
             self._slots.launching.worked()  # there are shells again, and nothing to prove more with
         # A job for each shell, but fewer shells than slots: there may be more jobs.
@@ -273,9 +273,10 @@ class Feeder:
         if not self._session.is_attached:
             times.append(self._attaching.until)
         elif self._storage.failing:
-            times += [self._ending.at, self._storage.until, self._output.at]
+            times += [self._ending.at, self._storage.until, self._limits.at]
         else:
-            times += [self._ending.at, self._full_tick.at, self._withdraw_at, self._output.at]
+            times += [self._ending.at, self._full_tick.at, self._limits.at, self._due.at]
+            times.append(self._ahead.withdraw_at(self._slots.waits_since()))
             if self._settling.failing and not self._ending.lingering:
                 times.append(self._settling.until)
             if self._doubtful:
@@ -340,7 +341,7 @@ class Feeder:
     def _begin_anew(self) -> None:
         """Take over what was agreed upon; if the runner has more to tell, it is asked again soon."""
         self._slots.adopt(self._session.running)
-        self._output.adopt(self._session.running)
+        self._limits.adopt(self._session.running, self._session.timeouts)
         if self._session.undecided:
             self._settling.failed()
         else:

@@ -17,6 +17,7 @@ from rq_py import claims, clock
 from rq_py.claims import Outcome, Verdict
 from rq_py.feeder import leftovers
 from rq_py.feeder.leftovers import key_of
+from rq_py.feeder.limits import timeouts_of
 from rq_py.feeder.log import LOG
 from rq_py.job import Job, Reason
 from rq_py.runner.client import Exit, Hello, Key, Running
@@ -54,6 +55,7 @@ class Reconciled:
     confirm: list[Key]
     unsettled: set[Key]
     undecided: set[Key]
+    timeouts: dict[Key, float]  # seconds, of those that run and have one
 
 
 def outcome_of(ended: Exit) -> Outcome:
@@ -170,6 +172,7 @@ def reconcile(
         ],
         unsettled=unsettled | made.undecided,
         undecided=made.undecided,
+        timeouts=timeouts_of(rows),
     )
 
 

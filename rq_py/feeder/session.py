@@ -77,6 +77,7 @@ class Session:
         self.node = node_name()
         self.feeder = feeder_id(self.node, os.getuid())
         self.running: dict[Key, Running] = {}
+        self.timeouts: dict[Key, float] = {}  #: of those that have one, seconds
         self.unsettled: set[Key] = set()
         self.undecided: set[Key] = set()  #: of those, the ones of which the runner has more to tell
         self.journal = ""  #: the id of the runner's journal, part of each claim's token
@@ -202,7 +203,7 @@ class Session:
         self.runner.confirm(agreed.confirm)
         self.journal = hello.journal
         self.running, self.unsettled = agreed.running, agreed.unsettled
-        self.undecided = agreed.undecided
+        self.undecided, self.timeouts = agreed.undecided, agreed.timeouts
         self.leases.introduce(self.runner)
 
     def keep_leases(self) -> bool:

@@ -58,13 +58,14 @@ def test_ticks_are_apart_so_that_the_lock_is_free_but_come_before_the_work_is_do
     tick_seconds: float, apart: float
 ) -> None:
     ahead = Ahead(2)
-    assert ahead.tick_at == 0
+    assert ahead.record_at(1000) == 0
     for _ in range(40):
         begun = boottime()
         ahead.ticked([0.02] * 8, tick_seconds)
         ended = boottime()
-    assert begun + apart <= ahead.tick_at + 1e-6
-    assert ahead.tick_at - 1e-6 <= ended + apart
+    assert begun + apart <= ahead.record_at(1000) + 1e-6
+    assert ahead.record_at(1000) - 1e-6 <= ended + apart
+    assert ahead.record_at(ahead.count // 2) == 0, "there is too little work left"
 
 
 def test_where_transactions_take_longer_than_jobs_the_slots_do_not_stand_still_for_ever(

@@ -16,6 +16,7 @@ import yaml
 
 from rq_py import Job, Queue, State
 from rq_py.feeder.filesize import size_of
+from rq_py.feeder.ladder import Ladder
 from rq_py.feeder.output import OutputLimit
 from rq_py.runner.client import Key, RunnerClient
 from tests.conftest import Rqpy
@@ -244,7 +245,7 @@ def test_it_looks_only_where_there_is_a_limit_and_a_job(queue: Queue) -> None:
             ("1M", [Key(1, 1, "t")], True),
         ):
             queue.configure({"output_limit": limit})
-            output = OutputLimit(queue, 1)
+            output = OutputLimit(queue, Ladder(queue.path, 1))
             output.enforce(client, running)
             assert (output.at < math.inf) == looks
         client.close()
