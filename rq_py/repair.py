@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from rq_py.errors import Corrupt, StorageError
+from rq_py.errors import Corrupt, OutcomeUnknown, RqError, StorageError
 from rq_py.queuedir import Generation
 from rq_py.store import salvage, successor
 from rq_py.store.files import file_errors, remove_tree, sync_directory
@@ -34,16 +34,35 @@ def recover(store: Store, *, break_lock: bool = False, upgrade: bool = False) ->
             store.generations.supersede(broken, "an operator broke its lock")
             found["broken"] = broken.path.name
         if upgrade:
-            found["upgraded"] = store.upgrade()
+            found["upgraded"] = _upgrade(store)
+    except Corrupt as error:
+        return found | _rebuild(store, _last(store), str(error))
+    try:
+        return found | _repair(store)
+    except RqError as error:
+        if found.get("upgraded"):
+            raise StorageError(f"the schema was upgraded, but then: {error}") from error
+        raise
+
+
+def _upgrade(store: Store) -> list[int]:
+    """Bring the schema up to date; returns the versions applied. Raises StorageError, Corrupt."""
+    try:
+        return store.upgrade()
+    except OutcomeUnknown as error:
+        raise StorageError(f"the schema may have been upgraded, say it again: {error}") from error
+
+
+def _repair(store: Store) -> dict[str, object]:
+    """Check, and rebuild where that is needed; returns what was found and done."""
+    try:
         generation, verdict = _check(store)
     except Corrupt as error:
         generation, verdict = _last(store), str(error)
-    found["integrity"] = verdict
     if verdict == "ok":
-        found["generation"] = generation.number
         store.generations.point_at(generation)
-        return found
-    return found | _rebuild(store, generation, verdict)
+        return {"integrity": verdict, "generation": generation.number}
+    return _rebuild(store, generation, verdict)
 
 
 def _check(store: Store) -> tuple[Generation, str]:
@@ -70,7 +89,7 @@ def _rebuild(store: Store, corrupt: Generation, verdict: str) -> dict[str, objec
 
     new = successor.make(store.directory, store.settings, corrupt, f"corrupt: {verdict}"[:200], mend=mend)
     store.generations.point_at(new)
-    done: dict[str, object] = {"generation": new.number, "repaired": True}
+    done: dict[str, object] = {"integrity": verdict, "generation": new.number, "repaired": True}
     if results:
         done |= {"jobs_saved": results[0].saved, "jobs_lost": results[0].lost}
         if results[0].lost:
