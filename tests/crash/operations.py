@@ -57,10 +57,10 @@ def hot(world: World) -> None:
 
 
 def corrupt(world: World) -> None:
-    """A queue with a page of its database overwritten."""
+    """A queue with a page of its database overwritten that holds jobs."""
     crowded(world)
     with open(next(world.queue.glob("db.*")) / "queue.db", "r+b") as file:
-        file.seek(12 * 4096)
+        file.seek(file.read().index(b"echo 150 x") // 4096 * 4096)
         file.write(b"\xa5" * 4096)
 
 
