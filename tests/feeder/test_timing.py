@@ -43,6 +43,19 @@ def test_a_feeder_wakes_up_when_it_is_time(queue: Queue, feed: Feed, rqpy: Rqpy)
     assert becomes(queue, 1, State.FINISHED).attempt == 1
 
 
+def test_a_feeder_that_is_busy_keeps_the_time_of_others(
+    queue: Queue, feed: Feed, rqpy: Rqpy, gate: Gate
+) -> None:
+    """What has no free slot asks the queue for nothing else."""
+    rqpy("submit", "-q", gate.command, queue=queue.path, check=True)
+    rqpy("submit", "-q", "--expires=+3s", "true", queue=queue.path, check=True)
+    feed("--max-feed=1")
+    assert becomes(queue, 2, State.DEAD).reason == "expired"
+    assert queue.job(1).state is State.RUNNING
+    gate.open(1)
+    becomes(queue, 1, State.FINISHED)
+
+
 def test_what_waits_too_long_expires(queue: Queue, feed: Feed, rqpy: Rqpy) -> None:
     submit = ("submit", "-q", "--expires=+1s")
     rqpy(*submit, "--runner=elsewhere", "true", queue=queue.path, check=True)
