@@ -142,6 +142,7 @@ def _install(names: Sequence[str], tools: Tools, document: Document) -> list[Pee
 def _run(case: Case, lab: Lab, rounds: int) -> dict[str, object]:
     """Run a case; whatever it started is ended."""
     say(f"\n## {case.name}: {case.title}")
+    lab.rounds = rounds
     before = machine.load()
     if before > BUSY:
         say(f"!!! load average {before}: others work on this machine, do not quote these figures")

@@ -25,13 +25,17 @@ RQPY = [str(Path(sys.executable).with_name("rqpy"))]
 
 @dataclass
 class Lab:
-    """``scratch``: this run's folder on the disk that is measured; ``scale`` divides sizes for a trial."""
+    """``scratch``: this run's folder on the disk that is measured; ``scale`` divides sizes for a trial.
+
+    ``rounds`` is how often everybody has a turn in the present case.
+    """
 
     scratch: Path
     peers: list[Peer]
     short: bool = False
     cache: Path = field(default_factory=Path)
     scale: float = 1.0
+    rounds: int = 1
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def size(self, full: int, short: int | None = None) -> int:

@@ -200,6 +200,11 @@ class Lab:
         """Every machine, the server first."""
         return [self.server.machine, *(client.machine for client in self.clients)]
 
+    @property
+    def accelerator(self) -> str:
+        """What the machines run on, as QEMU's option says it: kvm, or tcg where they are emulated."""
+        return self._image.accelerator
+
     def node(self, name: str) -> Node:
         """The node of this name."""
         return next(node for node in [self.server, *self.nodes] if node.name == name)

@@ -95,10 +95,10 @@ def _fresh(wanted: Path) -> Path:
 
 def _run_once(module: ModuleType, lab: Lab, parameters: dict[str, object]) -> dict[str, object]:
     begun = time.monotonic()
-    failure = None
+    failure = figures = None
     try:
         with lab:
-            module.scenario(lab, **parameters)
+            figures = module.scenario(lab, **parameters)
     except Exception as error:  # noqa: BLE001 - the next scenario is run all the same
         failure = f"{type(error).__name__}: {error}"
         (lab.folder / "traceback").write_text(traceback.format_exc(), encoding="utf-8")
@@ -118,6 +118,8 @@ def _run_once(module: ModuleType, lab: Lab, parameters: dict[str, object]) -> di
         "result": "failed" if failure else "passed",
         "folder": str(lab.folder),
     }
+    if figures is not None:  # of a scenario that measures
+        result["figures"] = figures
     (lab.folder / "result.yml").write_text(yaml.safe_dump(result, sort_keys=False), encoding="utf-8")
     return result
 
