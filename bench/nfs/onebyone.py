@@ -44,14 +44,11 @@ class Worker:
 
     def work(self) -> None:
         """Run jobs until nothing is pending, or until it is told to end."""
+        sys.stdout.write("working\n")
+        sys.stdout.flush()
         job = self._step(None)
-        is_first = True
         while job is not None:
             job = self._step(self._run(job))
-            if is_first:
-                sys.stdout.write("the first job has ended\n")
-                sys.stdout.flush()
-                is_first = False
 
     def _step(self, outcome: Outcome | None) -> Job | None:
         """The one transaction of a job: record how the last one ended, claim the next one."""

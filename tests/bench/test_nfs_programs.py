@@ -103,6 +103,7 @@ def test_what_is_counted_is_what_ended_within_its_nodes_time(
     def counted(begin: float, end: float) -> dict[str, object]:
         spans = json.dumps({node: [begin, end], f"{node}-b": [begin, end]})
         answer: dict[str, object] = json.loads(output(start(environment, "counting.py", queue.path), spans))
+        assert float(str(answer.pop("elapsed"))) > 0
         return answer
 
     others = {"finished": 3, "pending": 1, "wrong": 1}
