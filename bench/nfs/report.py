@@ -14,6 +14,9 @@ from bench.case import CannotRun
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+#: What ``bin/simulate --measure`` has written about this machine.
+HERE = REPOSITORY / "bench" / "simulation" / "costs" / "local.yml"
+
 #: The name of a figure in a turn of the report, that of the metric, and how much larger this one is.
 _METRICS = (
     ("jobs_per_second", "jobs_per_second", 1),
@@ -95,10 +98,15 @@ def parse(report: str) -> dict[str, Any]:
     return result
 
 
-def save_costs(report: Mapping[str, Any], path: Path) -> None:
-    """Write what transactions cost in this run into a file for ``bin/simulate --costs``, and say where."""
+def save_costs(report: Mapping[str, Any], path: Path, here: Path = HERE) -> None:
+    """Write what transactions cost in this run into a file for ``bin/simulate --costs``, and say where.
+
+    What has nothing to do with NFS, the work of feeder, runner and shell, is taken from the costs of this
+    machine, ``here``, where these were measured.
+    """
+    costs = dict(yaml.safe_load(here.read_text(encoding="utf-8"))["costs"]) if here.exists() else {}
     machine = {"place": f"NFS lab, v{report['nfs']}", "accelerator": report["figures"]["accelerator"]}
-    document = {"machine": machine, "costs": report["figures"]["costs"]}
+    document = {"machine": machine, "costs": costs | report["figures"]["costs"]}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "# Written by bin/bench nfs; seconds\n" + yaml.safe_dump(document, sort_keys=False), "utf-8"
