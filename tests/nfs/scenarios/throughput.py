@@ -93,10 +93,9 @@ def costs(lab: Lab) -> dict[str, float]:
 
 def fill(node: Node, queue: str, jobs: int) -> None:
     """Make a queue with so many jobs ``true``."""
-    node.rqpy(queue, "create", "shell=sh", "login=never")
-    node.rqpy(
-        queue, "submit", "--output", "jsonl", "--fields", "jid", "-", stdin="true\n" * jobs, timeout=600
-    )
+    rqpy = partial(node.python, "-m", "rq_py", queue, env={"RQ_NODE": node.name, **ENV}, timeout=600)
+    rqpy("create", "shell=sh", "login=never")
+    rqpy("submit", "--output", "jsonl", "--fields", "jid", "-", stdin="true\n" * jobs)
 
 
 @dataclass(frozen=True)
