@@ -41,11 +41,17 @@ def output(process: subprocess.Popen[str], stdin: str = "") -> str:
     return out
 
 
+def changes(queue: Queue) -> int:
+    """How many transactions have changed the database (https://www.sqlite.org/fileformat.html)."""
+    return int.from_bytes((queue.path / "db").resolve().read_bytes()[24:28], "big")
+
+
 def test_workers_run_each_job_once_with_one_transaction_for_each(
     queue: Queue, environment: dict[str, str], tmp_path: Path
 ) -> None:
     jobs, workers = 24, 3
     queue.submit_many(JobSpec(f'echo "$RQ_JID" >>{tmp_path}/ran; echo out', cwd="/") for _ in range(jobs))
+    before = changes(queue)
     waits = [tmp_path / f"waits.{number}" for number in range(workers)]
     for process in [
         start(environment, "onebyone.py", queue.path, path, node=f"-{number}")
@@ -57,7 +63,8 @@ def test_workers_run_each_job_once_with_one_transaction_for_each(
     for job in queue.jobs():
         assert (job.state, job.exit_status, job.attempt) == ("finished", 0, 1)
         assert queue.stream(job.jid, "stdout").read_text() == "out\n"
-    # One for each job's end, and each worker's first claim.
+    # One for each job's end, and each worker's first claim (which may have found nothing).
+    assert jobs < changes(queue) - before <= jobs + workers
     assert sum(len(json.loads(path.read_text())) for path in waits) == jobs + workers
 
 
