@@ -31,7 +31,7 @@ SLOTS = 4
 #: Jobs that are pending, more than can be run: in machines that are emulated, and in others.
 EMULATED, FAST = 5_000, 300_000
 #: Rounds of the measurement of costs, and the jobs of one (FEW and MANY of bench/nfs/costs.py).
-COST_ROUNDS, COST_JOBS = 8, 101
+COST_ROUNDS, COST_JOBS = 6, 101
 #: The costs of transactions.
 TOGETHER = ("fixed", "empty", "cpu_share", "claim", "begin", "finish", "submit")
 
