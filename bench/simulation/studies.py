@@ -1,0 +1,97 @@
+"""What the page asks of the simulation: which scenarios, and which of the program's constants changed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from unittest.mock import patch
+
+from bench.simulation.costs import Costs
+from bench.simulation.policy import TODAY, Policy
+from bench.simulation.world import Figures, Scenario, World
+from rq_py.feeder import ahead
+from rq_py.locking.queuelock import LONGEST_PAUSE
+
+NODES = (1, 4, 16, 64, 250, 1000, 2000)
+JOB_SECONDS = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0)
+SLOTS = 4
+
+#: Ways to wait for the lock, beside today's.
+POLICIES = (
+    TODAY,
+    Policy("longest pause 20 ms", longest=0.02),
+    Policy("longest pause 100 ms", longest=0.1),
+    Policy("longest pause 200 ms", longest=0.2),
+    Policy("older ones poll faster, not below 5 ms", patience=0.1, least=0.005),
+    Policy("older ones poll faster, not below 20 ms", longest=0.2, patience=0.2, least=0.02),
+    Policy("who had it 50 ms ago pauses 50 ms", courtesy=LONGEST_PAUSE, recently=0.05),
+)
+#: Seconds of work that a feeder may have ahead at most.
+MOST_AHEAD = (2.0, 10.0, 60.0)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A scenario with costs; ``ahead`` are constants of claim-ahead that are not as they are today."""
+
+    scenario: Scenario
+    costs: Costs
+    ahead: Mapping[str, float] = field(default_factory=dict)
+
+
+def simulate(studies: Iterable[Study]) -> Iterator[Figures]:
+    """All of them, on all cores, in order."""
+    with multiprocessing.Pool() as pool:
+        yield from pool.imap(_figures, studies)
+
+
+def _figures(study: Study) -> Figures:
+    with ExitStack() as stack:
+        for name, value in study.ahead.items():
+            stack.enter_context(patch.object(ahead, name, value))
+        return World(study.scenario, study.costs).run()
+
+
+def backlog(nodes: int, job_seconds: float, slots: int = SLOTS) -> Scenario:
+    """Nodes that have never too few jobs, watched for as long as a few hundred of these take.
+
+    Where jobs take a second or more, the slots are at work in the beginning: it is not the beginning that is
+    asked for.
+    """
+    seconds = max(30.0 if job_seconds < 1 else 60.0, 400 * job_seconds / (nodes * slots))
+    return Scenario(nodes, slots, job_seconds, is_full=job_seconds >= 1, warm_up=30.0, seconds=seconds)
+
+
+def waiting_by(policy: Policy, scenario: Scenario) -> Scenario:
+    """The same with another way to wait for the lock."""
+    return replace(scenario, policy=policy)
+
+
+def half_load(nodes: int, job_seconds: float) -> Scenario:
+    """Nodes of which half are idle on average: a submit each second brings what the others can do."""
+    batch = max(round(nodes * SLOTS / job_seconds / 2), 1)
+    rate = nodes * SLOTS / job_seconds / 2 / batch
+    return Scenario(
+        nodes, SLOTS, job_seconds, exponential=True, submits_per_second=rate, jobs_per_submit=batch,
+        warm_up=2 * job_seconds + 40, seconds=120.0,
+    )  # fmt: skip
+
+
+def crowd(policy: Policy, nodes: int = 16, loopers: int = 8) -> Scenario:
+    """Feeders with jobs that take no time, and processes that submit as fast as they can, on two cores."""
+    return Scenario(nodes, 1, 0.0, loopers=loopers, shared_cores=2, policy=policy, warm_up=20.0, seconds=60.0)
+
+
+def priced(costs: Costs, hold: float) -> Costs:
+    """What if a transaction held the lock for ``hold`` seconds: what else is a call grows with it.
+
+    On a mount all that a transaction does are calls to the server, some thirty of them: an empty one is
+    taken for half of it, a try for the lock for one call, an idle poll for two, a lease's renewal for three.
+    """
+    call = hold / 30
+    return replace(
+        costs, fixed=hold, empty=hold / 2, cpu_share=min(costs.fixed * costs.cpu_share / hold, 1.0),
+        attempt=call, poll=2 * call, renewal=3 * call,
+    )  # fmt: skip
