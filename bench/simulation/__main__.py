@@ -21,6 +21,7 @@ from bench.simulation.page import Priced
 from bench.simulation.world import Scenario, World
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+COSTS = Path(__file__).parent / "costs"
 PAGE = REPOSITORY / "docs" / "explanation" / "capacity.md"
 
 
@@ -31,11 +32,11 @@ def main() -> int:
         return _in_lab(options.place, _validate)
     if options.measure:
         return _in_lab(options.place, lambda lab: _measure(lab, options.measure))
-    if not options.costs:
-        raise CannotRun("--costs FILE ... say what things cost: --measure FILE writes one")
-    prices = [Priced(path.stem, *Costs.load(path)) for path in options.costs]
+    prices = [Priced(path.stem, *Costs.load(path)) for path in options.costs or sorted(COSTS.glob("*.yml"))]
+    if not prices:
+        raise CannotRun(f"{COSTS}: no costs: bin/simulate --measure {COSTS}/local.yml writes some")
     if options.page:
-        page.publish(options.page, prices, say)
+        page.publish(options.page, prices, say, options.table)
         say(f"written: {options.page}")
         return 0
     scenario = Scenario(
@@ -55,11 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--measure", type=Path, metavar="FILE", help="measure what things cost, into FILE")
     parser.add_argument("--in", dest="place", metavar="DIR", help="on which disk or mount to measure")
     parser.add_argument(
-        "--costs", type=Path, action="append", metavar="FILE", help="what things cost; may be given again"
+        "--costs",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="what things cost; may be repeated",
     )
     parser.add_argument(
         "--page", type=Path, nargs="?", const=PAGE, metavar="FILE", help="write the tables of the documents"
     )
+    parser.add_argument("--table", action="append", metavar="NAME", help="only this one; may be repeated")
     parser.add_argument("--nodes", type=int, default=64, metavar="N", help="of one scenario [64]")
     parser.add_argument("--slots", type=int, default=4, metavar="N", help="of each node [4]")
     parser.add_argument(
@@ -86,7 +92,8 @@ def _in_lab(place: str | None, verb: Callable[[Lab], int]) -> int:
 
 
 def _measure(lab: Lab, path: Path) -> int:
-    _measured(lab).save(path, machine.facts(lab.scratch))
+    load = machine.load()
+    _measured(lab).save(path, {**machine.facts(lab.scratch), "load": load})
     return 0
 
 

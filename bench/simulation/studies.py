@@ -14,7 +14,7 @@ from bench.simulation.world import Figures, Scenario, World
 from rq_py.feeder import ahead
 from rq_py.locking.queuelock import LONGEST_PAUSE
 
-NODES = (1, 4, 16, 64, 250, 1000, 2000)
+NODES = (1, 16, 64, 250, 1000, 2000)
 JOB_SECONDS = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0)
 SLOTS = 4
 
@@ -60,8 +60,9 @@ def backlog(nodes: int, job_seconds: float, slots: int = SLOTS) -> Scenario:
     Where jobs take a second or more, the slots are at work in the beginning: it is not the beginning that is
     asked for.
     """
-    seconds = max(30.0 if job_seconds < 1 else 60.0, 400 * job_seconds / (nodes * slots))
-    return Scenario(nodes, slots, job_seconds, is_full=job_seconds >= 1, warm_up=30.0, seconds=seconds)
+    is_short = job_seconds < 1
+    seconds = max(20.0 if is_short else 60.0, 400 * job_seconds / (nodes * slots))
+    return Scenario(nodes, slots, job_seconds, is_full=not is_short, warm_up=20.0, seconds=seconds)
 
 
 def waiting_by(policy: Policy, scenario: Scenario) -> Scenario:
@@ -75,7 +76,7 @@ def half_load(nodes: int, job_seconds: float) -> Scenario:
     rate = nodes * SLOTS / job_seconds / 2 / batch
     return Scenario(
         nodes, SLOTS, job_seconds, exponential=True, submits_per_second=rate, jobs_per_submit=batch,
-        warm_up=2 * job_seconds + 40, seconds=120.0,
+        warm_up=job_seconds + 40, seconds=60.0,
     )  # fmt: skip
 
 

@@ -11,10 +11,12 @@ import pytest
 import simpy
 
 from bench.case import CannotRun
+from bench.simulation import page
 from bench.simulation.costs import Costs
 from bench.simulation.fit import line
 from bench.simulation.jobs import Job
 from bench.simulation.lock import NotHad, QueueLock
+from bench.simulation.page import Priced
 from bench.simulation.policy import TODAY, Memory, Policy, jittered
 from bench.simulation.processor import Processor, Steps
 from bench.simulation.world import Scenario, World
@@ -26,18 +28,18 @@ COSTS = Costs(  # noqa: S604
     poll=1e-5, renewal=1e-3, tick=1e-3, job=1e-4, launch=5e-4, shell=1e-3, program=1e-3,
 )  # fmt: skip
 
-SCENARIOS = [
-    Scenario(1, 4, 1.0, seconds=20.0),
-    Scenario(3, 2, 0.0, shared_cores=2, seconds=5.0),  # far ahead
-    Scenario(8, 2, 0.05, loopers=3, seconds=10.0),
-    Scenario(60, 2, 0.3, seconds=10.0, is_full=True),
-    Scenario(5, 3, 2.0, exponential=True, submits_per_second=3.0, seconds=30.0),
-]
+SCENARIOS = {
+    "one": Scenario(1, 4, 1.0, warm_up=5.0, seconds=20.0),
+    "far-ahead": Scenario(3, 2, 0.0, shared_cores=2, warm_up=3.0, seconds=3.0),
+    "with-submitters": Scenario(8, 2, 0.05, loopers=3, warm_up=3.0, seconds=5.0),
+    "overload": Scenario(60, 2, 0.3, warm_up=3.0, seconds=6.0, is_full=True),
+    "half-load": Scenario(5, 3, 2.0, exponential=True, submits_per_second=3.0, seconds=30.0),
+}
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_every_job_runs_at_most_once_and_is_somewhere(scenario: Scenario) -> None:
-    world = World(scenario, COSTS)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_job_runs_at_most_once_and_nothing_is_used_more_than_there_is(name: str) -> None:
+    world = World(SCENARIOS[name], COSTS)
     jobs: list[Job] = []
     make = world.jobs.new
 
@@ -47,20 +49,12 @@ def test_every_job_runs_at_most_once_and_is_somewhere(scenario: Scenario) -> Non
 
     with patch.object(world.jobs, "new", new):
         figures = world.run()
-    assert len(jobs) == world.jobs.submitted > 0
+    assert len(jobs) == world.jobs.submitted
     assert {job.runs for job in jobs} <= {0, 1}
-    finished = sum(world.jobs.finished)
-    started = sum(job.runs for job in jobs)
-    assert 0 < finished <= started <= len(jobs)
-    # What pends was not started; what is neither is in the hands of a feeder.
-    claimed = len(jobs) - world.jobs.pending
-    assert started <= claimed
+    finished, started = sum(world.jobs.finished), sum(job.runs for job in jobs)
+    # What pends was not started; what neither pends nor was started is in the hands of a feeder.
+    assert 0 < finished <= started <= len(jobs) - world.jobs.pending
     assert figures.jobs_per_second > 0
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_nothing_is_used_for_more_than_all_of_the_time(scenario: Scenario) -> None:
-    figures = World(scenario, COSTS).run()
     assert 0 < figures.lock_used <= 1
     assert 0 < figures.slots_used <= 1
     assert 0 <= figures.least_to_mean <= 1
@@ -68,7 +62,7 @@ def test_nothing_is_used_for_more_than_all_of_the_time(scenario: Scenario) -> No
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_one_others() -> None:
-    scenario = SCENARIOS[2]
+    scenario = SCENARIOS["with-submitters"]
     first = World(scenario, COSTS).run()
     assert World(scenario, COSTS).run() == first
     assert World(replace(scenario, seed=2), COSTS).run() != first
@@ -77,7 +71,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_one_others() -> None:
 def test_one_feeder_alone_takes_as_long_as_its_parts() -> None:
     """One slot, long jobs: each cycle is the job and what is done one after the other between two of them."""
     costs = replace(COSTS, renewal=0.0)
-    figures = World(Scenario(1, 1, 20.0, warm_up=100.0, seconds=20_000.0), costs).run()
+    figures = World(Scenario(1, 1, 20.0, warm_up=100.0, seconds=8_000.0), costs).run()
     between = (
         costs.shell + costs.program + costs.tick + costs.attempt + costs.fixed + costs.finish + costs.claim
         + costs.launch
@@ -90,12 +84,12 @@ def test_one_feeder_alone_takes_as_long_as_its_parts() -> None:
 
 
 def test_short_jobs_come_many_to_a_transaction() -> None:
-    figures = World(Scenario(1, 2, 0.0, warm_up=10.0, seconds=20.0), COSTS).run()
+    figures = World(Scenario(1, 2, 0.0, warm_up=3.0, seconds=4.0), COSTS).run()
     assert figures.jobs_per_second > 8 * figures.transactions_per_second
 
 
 def test_a_queue_that_is_too_small_has_its_lock_in_use_all_the_time() -> None:
-    figures = World(Scenario(100, 1, 0.3, warm_up=20.0, seconds=20.0), replace(COSTS, fixed=0.05)).run()
+    figures = World(Scenario(100, 1, 0.3, warm_up=5.0, seconds=10.0), replace(COSTS, fixed=0.05)).run()
     assert figures.lock_used > 0.95
     assert figures.slots_used < 0.5
 
@@ -218,7 +212,7 @@ def test_a_processor_has_so_many_cores() -> None:
 
 
 def test_the_programs_own_clock_is_back_afterwards() -> None:
-    World(SCENARIOS[0], COSTS).run()
+    World(SCENARIOS["one"], COSTS).run()
     assert vars(ahead)["boottime"] is vars(pace)["boottime"] is boottime
     assert vars(pace)["random"] is random
 
@@ -237,3 +231,18 @@ def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
     path.write_text("machine: {}\ncosts: {fixed: 1}\n")
     with pytest.raises(CannotRun, match="empty"):
         Costs.load(path)
+
+
+def test_a_table_is_written_between_its_marks_and_the_rest_stays(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    kept = "<!-- end -->\n<!-- table: grids -->\nkept\n<!-- end -->\n"
+    path.write_text(f"Above\n<!-- table: costs -->\nold\n{kept}")
+    prices = [Priced("local", COSTS, {"cores": 2, "file_system": "ext4"})]
+    page.publish(path, prices, lambda line: None, ["costs"])
+    text = path.read_text()
+    assert text.startswith("Above\n<!-- table: costs -->\n")
+    assert "| local | 2 cores, ext4 | 5.00 | 0.50 |" in text
+    assert "old" not in text
+    assert text.endswith(kept)
+    with pytest.raises(CannotRun, match="no table ahead"):
+        page.publish(path, prices, lambda line: None, ["ahead"])
