@@ -45,13 +45,19 @@ def publish(
         "half-load": lambda: _half_load(prices),
     }
     marked = [match["name"] for match in _TABLE.finditer(text)]
-    for name in only or marked:
+    names = only or marked
+    for name in names:
         if name not in tables or name not in marked:
             raise CannotRun(f"{path}: no table {name}: there are {' '.join(tables)}")
+    for name in names:
         say(f"   {name}")
         lines = "\n".join(tables[name]())
-        text = _TABLE.sub(lambda match: _put(match, name, lines), text)  # noqa: B023  (called at once)
-        path.write_text(text, encoding="utf-8")
+        # Read anew: a table takes minutes, and somebody may have edited what is around it.
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            _TABLE.sub(lambda match: _put(match, name, lines), text),  # noqa: B023  (called at once)
+            encoding="utf-8",
+        )
 
 
 def _put(match: re.Match[str], name: str, lines: str) -> str:
@@ -176,6 +182,6 @@ def _half_load(prices: Sequence[Priced]) -> Iterator[str]:
                     number(figures.transactions_per_second, 1),
                 )
             )
-    head = ("", "nodes", "submitted to started, median, ms", "99 of 100")
-    head += ("wait for the lock, 99 of 100, ms", "lock used", "transactions/s")
+    what = ("submitted to started, median, ms", "99 of 100", "wait for the lock, 99 of 100, ms")
+    head = ("", "nodes", *what, "lock used", "transactions/s")
     yield from markdown(head, rows)
