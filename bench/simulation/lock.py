@@ -7,17 +7,13 @@ wait are caught up with when the lock is released. The outcome is the same, and 
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
 from dataclasses import dataclass
 from heapq import heappop, heappush, heapreplace
-from typing import Any
 
 import simpy
 
 from bench.simulation.policy import TODAY, Memory, Policy, jittered
-
-#: What a simulated process yields and gets back: SimPy's events carry values of any type.
-Steps = Generator[simpy.Event, Any, None]
+from bench.simulation.processor import Steps
 
 
 class NotHad(Exception):
@@ -30,7 +26,6 @@ class _Waiter:
     deadline: float
     pause: float
     event: simpy.Event
-    memory: Memory
     is_over: bool = False
 
 
@@ -59,7 +54,7 @@ class QueueLock:
         if self._held_since is not None:
             self._held_since = self._env.now
 
-    def acquire(self, memory: Memory, timeout: float | None = None) -> Generator[simpy.Event, Any, None]:
+    def acquire(self, memory: Memory, timeout: float | None = None) -> Steps:
         """Wait for the lock; ``memory`` is the process's own. Raises NotHad after ``timeout`` seconds."""
         env = self._env
         courtesy = self._policy.courtesy_of(memory, env.now)
@@ -70,10 +65,10 @@ class QueueLock:
             yield env.timeout(self._try_seconds)
         self.tries += 1
         if self._held_since is None:
-            self._take(begun, memory)
+            self._take(begun)
             return
         deadline = float("inf") if timeout is None else begun + timeout
-        waiter = _Waiter(begun, deadline, self._policy.first, env.event(), memory)
+        waiter = _Waiter(begun, deadline, self._policy.first, env.event())
         self._plan(waiter, env.now)
         if timeout is not None:
             env.timeout(max(deadline - env.now, 0.0)).callbacks.append(lambda _: self._give_up(waiter))
@@ -91,20 +86,14 @@ class QueueLock:
         self._catch_up(now)
         self._plan_grant()
 
-    @property
-    def is_held(self) -> bool:
-        """Whether somebody holds it."""
-        return self._held_since is not None
-
     def held_until_now(self) -> float:
         """Seconds for which it was held since the figures began."""
         return self.held_seconds + (0.0 if self._held_since is None else self._env.now - self._held_since)
 
-    def _take(self, begun: float, memory: Memory) -> None:
+    def _take(self, begun: float) -> None:
         now = self._env.now
         self._held_since = now
-        memory.waited = now - begun
-        self.waits.append(memory.waited)
+        self.waits.append(now - begun)
 
     def _plan(self, waiter: _Waiter, tried_at: float) -> None:
         """Queue the next try of one whose try has failed."""
@@ -147,7 +136,7 @@ class QueueLock:
             return
         waiter.is_over = True
         self.tries += 1
-        self._take(waiter.begun, waiter.memory)
+        self._take(waiter.begun)
         waiter.event.succeed(True)
 
     def _give_up(self, waiter: _Waiter) -> None:
@@ -158,7 +147,7 @@ class QueueLock:
         self.tries += 1
         is_had = self._held_since is None
         if is_had:
-            self._take(waiter.begun, waiter.memory)
+            self._take(waiter.begun)
         else:
             self.timeouts += 1
         waiter.event.succeed(is_had)

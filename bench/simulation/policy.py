@@ -16,7 +16,6 @@ class Memory:
     """What a process remembers of the last time that it had the lock."""
 
     released_at: float = float("-inf")
-    waited: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,6 @@ class Policy:
     least: float = 0.0
     courtesy: float = 0.0
     recently: float = 0.0
-    only_if_waited: bool = False
 
     def next_pause(self, pause: float, waited: float) -> float:
         """The pause after ``pause`` for one who has waited so long, before jitter."""
@@ -45,9 +43,7 @@ class Policy:
 
     def courtesy_of(self, memory: Memory, now: float) -> float:
         """How long to wait before the first try, before jitter."""
-        if now - memory.released_at >= self.recently or (self.only_if_waited and not memory.waited):
-            return 0.0
-        return self.courtesy
+        return self.courtesy if now - memory.released_at < self.recently else 0.0
 
 
 def jittered(pause: float, rng: random.Random) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import simpy
 
@@ -171,7 +171,7 @@ class _Integral:
     env: simpy.Environment
     _value: int = 0
     _sum: float = 0.0
-    _since: float = field(default=0.0)
+    _since: float = 0.0
 
     def add(self, by: int) -> None:
         self._sum = self.until_now()
