@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 
 from rq_py.job import Job, State
 
-#: The attempts of a job before its last one, a JSON list; they are looked for only where there can be any.
+#: The attempts of a job before its last one, a JSON list as text, which `|| ''` makes it also inside of
+#: json_array; they are looked for only where there can be any.
 ATTEMPTS = """
     CASE WHEN attempt > 1 OR (attempt = 1 AND started IS NULL) THEN (
         SELECT nullif(json_group_array(json_object(
             'attempt', a.attempt, 'runner', a.runner, 'pid', a.pid, 'started', a.started,
             'finished', a.finished, 'elapsed', a.elapsed, 'exit_status', a.exit_status, 'signal', a.signal,
             'reason', a.reason, 'user_cpu', a.user_cpu, 'system_cpu', a.system_cpu, 'max_rss', a.max_rss
-        )), '[]') FROM (SELECT * FROM attempts WHERE attempts.jid = jobs.jid ORDER BY attempt) AS a) END
+        )), '[]') || '' FROM (SELECT * FROM attempts WHERE attempts.jid = jobs.jid ORDER BY attempt) AS a) END
 """
 
 #: The columns that a Job is made of, in its order.
