@@ -171,16 +171,25 @@ def _spooled(tx: Transaction, sql: str) -> Spool:
 def _spooled_jobs(tx: Transaction, where: str, values: Sequence[object] = ()) -> Spool:
     """The rows of the jobs that meet ``where``, by jid, in a spool.
 
-    SQLite writes each as JSON (https://www.sqlite.org/json1.html#jarray): that is twice as fast as making
-    Python's objects of its columns, and the lock is held for half the time.
+    Where there are many SQLite writes each as JSON (https://www.sqlite.org/json1.html#jarray): that is twice
+    as fast as making Python's objects of its columns, and the lock is held for half the time.
     """
-    spool = Spool(is_encoded=True)
-    sql = f"SELECT json_array({COLUMNS}) FROM jobs WHERE {where} ORDER BY jid"  # noqa: S608
+    select, rest = f"SELECT {COLUMNS} FROM jobs", f"WHERE {where} ORDER BY jid"  # noqa: S608
+    few = tx.execute(f"{select} {rest} LIMIT {_MANY}", values).fetchall()
+    spool = Spool(is_encoded=len(few) == _MANY)
+    if len(few) < _MANY:
+        for row in few:
+            spool.append(row)
+        return spool
+    sql = f"SELECT json_array({COLUMNS}) FROM jobs {rest}"  # noqa: S608
     for count, (row,) in enumerate(tx.execute(sql, values)):
         spool.append(row)
         if count % 1024 == 0:
             tx.beat()
     return spool
 
+
+#: So many jobs are worth the import of json.
+_MANY = 100
 
 _STATES = frozenset(State)

@@ -22,14 +22,16 @@ _UNGUARDED: Mapping[str, Replacements] = {
     "rq_py.claims": [
         (
             f"{_KEY} AND attempt = :attempt AND token = :token\n"
-            "        AND (state = 'running' OR (state = 'dead' AND reason = 'node_lost'))",
+            "        AND ((state = 'running' AND (retried >= retries\n"
+            "                OR (coalesce(:exit_status, 1) = 0 AND :reason IS NOT '{TIMED_OUT}')))\n"
+            "            OR (state = 'dead' AND reason = 'node_lost'))",
             _KEY,
         ),
         ("jid = :jid AND state = 'running' AND attempt = :attempt AND token = :token", "jid = :jid"),
     ]
 }
 
-_LAUNCH = "self._slots.launch(self._session.runner, jobs, self._session.place)\n"
+_LAUNCH = "self._launch(jobs)\n"
 _LAUNCH_FIRST: Mapping[str, Replacements] = {
     "rq_py.feeder.loop": [
         (
