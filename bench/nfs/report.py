@@ -106,7 +106,7 @@ def save_costs(report: Mapping[str, Any], path: Path, here: Path = HERE) -> None
     """
     costs = dict(yaml.safe_load(here.read_text(encoding="utf-8"))["costs"]) if here.exists() else {}
     machine = {"place": f"NFS lab, v{report['nfs']}", "accelerator": report["figures"]["accelerator"]}
-    document = {"machine": machine, "costs": costs | report["figures"]["costs"]}
+    document = {"machine": machine, "is_shared": True, "costs": costs | report["figures"]["costs"]}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "# Written by bin/bench nfs; seconds\n" + yaml.safe_dump(document, sort_keys=False), "utf-8"

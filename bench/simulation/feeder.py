@@ -17,7 +17,7 @@ from bench.simulation.processor import Processor, Steps
 from bench.simulation.runner import Runner
 from rq_py.feeder.ahead import Ahead
 from rq_py.feeder.leases import RENEWALS
-from rq_py.feeder.loop import FULL_TICK, PATIENCE
+from rq_py.feeder.loop import FULL_TICK
 from rq_py.feeder.options import FeedOptions
 from rq_py.feeder.pace import LOCK_WAIT, Backoff, Idle, Round
 from rq_py.settings import Settings
@@ -121,7 +121,7 @@ class Feeder:
             self._moved_at = self._env.now
         yield from self._processor.work(self._costs.job * len(exits))
         self._ahead.ticked([job.elapsed for job in exits], self._env.now - started)
-        self._plan_next(mark, offered=free + ahead, claimed=len(jobs))
+        self._plan_next(mark, offered=free + ahead, claimed=len(jobs), has_recorded=bool(exits))
 
     def _transact(self, exits: int, begun: int, claimed: int) -> Steps:
         """What is done under the lock, in two parts: the processor's work, then the wait for the disk."""
@@ -133,11 +133,12 @@ class Feeder:
         yield self._env.timeout(fixed * (1 - costs.cpu_share))
         self._jobs.mark += is_change
 
-    def _plan_next(self, mark: int, *, offered: int, claimed: int) -> None:
+    def _plan_next(self, mark: int, *, offered: int, claimed: int, has_recorded: bool) -> None:
         self._storage.worked()
         self._mark = mark
         self._woken = 0 < offered == claimed and self._free > 0
-        self._idle.busy()
+        if claimed or has_recorded:
+            self._idle.busy()
         if self._full_tick.due:
             self._full_tick.done()
 
@@ -152,8 +153,10 @@ class Feeder:
         return bool(self._exits or self._refused or self._begun)
 
     def _tick_is_due(self) -> Generator[simpy.Event, Any, bool]:
-        if self._has_work or self._full_tick.due or self._storage.failing:
+        if self._full_tick.due or self._storage.failing:
             return True
+        if self._has_work:
+            return self._env.now >= self._record_at
         if not self._free:
             return False
         if not self._woken and self._env.now >= self._idle.at:
@@ -163,9 +166,12 @@ class Feeder:
         return self._woken
 
     @property
+    def _record_at(self) -> float:
+        return 0.0 if self._refused else self._ahead.record_at(len(self._waiting))
+
+    @property
     def _withdraw_at(self) -> float:
-        since = self._moved_at if self._waiting else math.inf
-        return since + PATIENCE * self._ahead.seconds
+        return self._ahead.withdraw_at(self._moved_at if self._waiting else math.inf)
 
     def _withdraw_where_due(self) -> None:
         if self._env.now >= self._withdraw_at:
@@ -200,8 +206,8 @@ class Feeder:
         else:
             times += [self._full_tick.at, self._withdraw_at]
             if self._has_work:
-                return
-            if self._free:
+                times.append(self._record_at)
+            elif self._free:
                 times.append(self._env.now if self._woken else self._idle.at)
         delay = min(times) - self._env.now
         if delay <= 0 or (self._runner.exits or self._runner.begun):

@@ -14,6 +14,7 @@ import simpy
 
 from bench.simulation.policy import TODAY, Memory, Policy, jittered
 from bench.simulation.processor import Steps
+from rq_py.locking.queuelock import FIRST_PAUSE
 
 
 class NotHad(Exception):
@@ -30,10 +31,19 @@ class _Waiter:
 
 
 class QueueLock:
-    """One lock. ``try_seconds`` is what a try costs whoever makes it; ``rng`` makes the jitter."""
+    """One lock, on a mount where it ``is_shared``.
+
+    ``try_seconds`` is what a try costs whoever makes it; ``rng`` makes the jitter.
+    """
 
     def __init__(
-        self, env: simpy.Environment, rng: random.Random, *, try_seconds: float = 0.0, policy: Policy = TODAY
+        self,
+        env: simpy.Environment,
+        rng: random.Random,
+        *,
+        is_shared: bool,
+        try_seconds: float = 0.0,
+        policy: Policy = TODAY,
     ) -> None:
         self.waits: list[float] = []  #: seconds that each holder had waited
         self.tries = 0
@@ -43,6 +53,7 @@ class QueueLock:
         self._rng = rng
         self._try_seconds = try_seconds
         self._policy = policy
+        self._is_shared = is_shared
         self._queue: list[tuple[float, int, _Waiter]] = []  # by the time of the next try
         self._number = 0
         self._held_since: float | None = None
@@ -68,7 +79,7 @@ class QueueLock:
             self._take(begun)
             return
         deadline = float("inf") if timeout is None else begun + timeout
-        waiter = _Waiter(begun, deadline, self._policy.first, env.event())
+        waiter = _Waiter(begun, deadline, FIRST_PAUSE, env.event())
         self._plan(waiter, env.now)
         if timeout is not None:
             env.timeout(max(deadline - env.now, 0.0)).callbacks.append(lambda _: self._give_up(waiter))
@@ -101,7 +112,8 @@ class QueueLock:
         self._number += 1
 
     def _next_try(self, waiter: _Waiter, tried_at: float) -> float:
-        waiter.pause = self._policy.next_pause(waiter.pause, tried_at - waiter.begun)
+        waited = tried_at - waiter.begun
+        waiter.pause = self._policy.next_pause(waiter.pause, waited, is_shared=self._is_shared)
         pause = min(jittered(waiter.pause, self._rng), max(waiter.deadline - tried_at, 0.0))
         return tried_at + pause + self._try_seconds
 

@@ -1,4 +1,4 @@
-"""How somebody waits for the queue lock: today's back-off, and others to compare it with.
+"""How somebody waits for the queue lock: as the program does it today, and otherwise, to compare with it.
 
 A policy says how long to pause between two tries, and how long before the first one. Seconds throughout.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from rq_py.locking.queuelock import FIRST_PAUSE, LONGEST_PAUSE, PAUSE_FACTOR
+from rq_py.locking import queuelock
+from rq_py.locking.queuelock import PAUSE_FACTOR
 
 
 @dataclass
@@ -20,26 +21,26 @@ class Memory:
 
 @dataclass(frozen=True)
 class Policy:
-    """Today's back-off unless something else is said; see ``POLICIES``.
+    """The program's own pauses, unless a bound is given.
 
-    ``longest`` may shrink with age: after ``patience`` seconds of waiting it is half, after twice that a
-    third, down to ``least``. A ``courtesy`` is a pause before the first try of a process that released the
-    lock less than ``recently`` seconds ago.
+    ``longest`` bounds the pause, on a local disk and on a mount alike. It may shrink with the time that one
+    has waited: after ``ageing`` seconds it is half, after twice that a third, down to ``shortest``. A
+    ``courtesy`` is a pause before the first try of a process that released the lock less than ``recently``
+    seconds ago.
     """
 
     name: str = "today"
-    first: float = FIRST_PAUSE
-    factor: float = PAUSE_FACTOR
-    longest: float = LONGEST_PAUSE
-    patience: float = float("inf")
-    least: float = 0.0
+    longest: float | None = None
+    ageing: float = float("inf")
+    shortest: float = 0.0
     courtesy: float = 0.0
     recently: float = 0.0
 
-    def next_pause(self, pause: float, waited: float) -> float:
+    def next_pause(self, pause: float, waited: float, *, is_shared: bool) -> float:
         """The pause after ``pause`` for one who has waited so long, before jitter."""
-        ceiling = max(self.longest / (1 + waited / self.patience), self.least)
-        return min(pause * self.factor, ceiling)
+        if self.longest is None:
+            return queuelock.next_pause(pause, waited, is_shared=is_shared)
+        return min(pause * PAUSE_FACTOR, max(self.longest / (1 + waited / self.ageing), self.shortest))
 
     def courtesy_of(self, memory: Memory, now: float) -> float:
         """How long to wait before the first try, before jitter."""

@@ -12,21 +12,28 @@ from bench.simulation.costs import Costs
 from bench.simulation.policy import TODAY, Policy
 from bench.simulation.world import Figures, Scenario, World
 from rq_py.feeder import ahead
-from rq_py.locking.queuelock import LONGEST_PAUSE
+from rq_py.locking.queuelock import (
+    AGEING,
+    LONGEST_PAUSE,
+    LONGEST_PAUSE_SHARED,
+    SHORTEST_PAUSE,
+    SHORTEST_PAUSE_SHARED,
+)
 
 NODES = (1, 16, 64, 250, 1000, 2000)
 JOB_SECONDS = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0)
 SLOTS = 4
 
-#: Ways to wait for the lock, beside today's.
+#: Ways to wait for the lock, beside today's; today's bounds also where it does not have them.
 POLICIES = (
     TODAY,
-    Policy("longest pause 20 ms", longest=0.02),
-    Policy("longest pause 100 ms", longest=0.1),
-    Policy("longest pause 200 ms", longest=0.2),
-    Policy("older ones poll faster, not below 5 ms", patience=0.1, least=0.005),
-    Policy("older ones poll faster, not below 20 ms", longest=0.2, patience=0.2, least=0.02),
-    Policy("who had it 50 ms ago pauses 50 ms", courtesy=LONGEST_PAUSE, recently=0.05),
+    Policy("50 to 5 ms", LONGEST_PAUSE, AGEING, SHORTEST_PAUSE),
+    Policy("100 to 20 ms", LONGEST_PAUSE_SHARED, AGEING, SHORTEST_PAUSE_SHARED),
+    Policy("one bound of 20 ms", 0.02),
+    Policy("one bound of 50 ms", 0.05),
+    Policy("one bound of 100 ms", 0.1),
+    Policy("one bound of 200 ms", 0.2),
+    Policy("one of 50 ms, and 50 ms of courtesy", 0.05, courtesy=0.05, recently=0.05),
 )
 #: Seconds of work that a feeder may have ahead at most.
 MOST_AHEAD = (2.0, 10.0, 60.0)
@@ -88,11 +95,12 @@ def crowd(policy: Policy, nodes: int = 16, loopers: int = 8) -> Scenario:
 def priced(costs: Costs, hold: float) -> Costs:
     """What if a transaction held the lock for ``hold`` seconds: what else is a call grows with it.
 
-    On a mount all that a transaction does are calls to the server, some thirty of them: an empty one is
-    taken for half of it, a try for the lock for one call, an idle poll for two, a lease's renewal for three.
+    It is of a mount, where all that a transaction does are calls to the server, some thirty of them: an
+    empty one is taken for half of it, a try for the lock for one call, an idle poll for two, a lease's
+    renewal for three.
     """
     call = hold / 30
     return replace(
         costs, fixed=hold, empty=hold / 2, cpu_share=min(costs.fixed * costs.cpu_share / hold, 1.0),
-        attempt=call, poll=2 * call, renewal=3 * call,
+        attempt=call, poll=2 * call, renewal=3 * call, is_shared=True,
     )  # fmt: skip

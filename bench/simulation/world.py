@@ -74,7 +74,13 @@ class World:
         self.env = simpy.Environment()
         self._rng = random.Random(scenario.seed)  # noqa: S311  (no secret)
         self._costs = costs
-        self.lock = QueueLock(self.env, self._rng, try_seconds=costs.attempt, policy=scenario.policy)
+        self.lock = QueueLock(
+            self.env,
+            self._rng,
+            is_shared=costs.is_shared,
+            try_seconds=costs.attempt,
+            policy=scenario.policy,
+        )
         is_endless = not scenario.submits_per_second
         self.jobs = Jobs(
             scenario.job_seconds, self._rng, exponential=scenario.exponential, endless=is_endless

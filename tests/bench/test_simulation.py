@@ -11,7 +11,9 @@ import pytest
 import simpy
 
 from bench.case import CannotRun
+from bench.nfs.report import save_costs
 from bench.simulation import page
+from bench.simulation.__main__ import COSTS as COSTS_FOLDER
 from bench.simulation.costs import Costs
 from bench.simulation.fit import line
 from bench.simulation.jobs import Job
@@ -21,11 +23,14 @@ from bench.simulation.policy import TODAY, Memory, Policy, jittered
 from bench.simulation.processor import Processor, Steps
 from bench.simulation.world import Scenario, World
 from rq_py.feeder import ahead, pace
+from rq_py.locking import queuelock
+from rq_py.locking.queuelock import FIRST_PAUSE
 from rq_py.runner.identity import boottime
 
 COSTS = Costs(  # noqa: S604
     fixed=0.005, empty=0.0005, cpu_share=0.4, claim=1e-4, finish=1e-4, begin=5e-5, submit=1e-4, attempt=1e-5,
     poll=1e-5, renewal=1e-3, tick=1e-3, job=1e-4, launch=5e-4, shell=1e-3, program=1e-3,
+    is_shared=False,
 )  # fmt: skip
 
 SCENARIOS = {
@@ -88,6 +93,45 @@ def test_short_jobs_come_many_to_a_transaction() -> None:
     assert figures.jobs_per_second > 8 * figures.transactions_per_second
 
 
+def test_a_feeder_with_work_ahead_leaves_the_lock_to_others() -> None:
+    """What ends is recorded when half of the work ahead is done, 0.2 s, and the slots do not stand still."""
+    figures = World(Scenario(1, 2, 0.02, warm_up=5.0, seconds=10.0), COSTS).run()
+    assert figures.transactions_per_second < 5.5
+    assert figures.slots_used > 0.95
+
+
+def test_what_waits_for_a_slot_too_long_is_given_back() -> None:
+    """Short jobs first, so that some are claimed ahead, and then long ones that keep every slot."""
+    world = World(Scenario(1, 2, 0.02, warm_up=3.0, seconds=10.0), COSTS)
+    make, release = world.jobs.new, world.jobs.release
+    given_back: list[tuple[float, Job]] = []
+
+    def new(now: float) -> Job:
+        job = make(now)
+        job.seconds = 0.02 if now < 3.0 else 1e6
+        return job
+
+    def released(jobs: list[Job]) -> None:
+        given_back.extend((world.env.now, job) for job in jobs)
+        release(jobs)
+
+    with patch.object(world.jobs, "new", new), patch.object(world.jobs, "release", released):
+        world.run()
+    assert given_back
+    assert {job.runs for _, job in given_back} == {0}
+    # Three times what is to be ahead, 0.4 s, after the last short one has ended.
+    assert all(4.0 < at < 6.0 for at, _ in given_back)
+
+
+def test_idle_nodes_beside_a_busy_queue_keep_their_pauses() -> None:
+    """Each poll of theirs finds that others have committed, and makes a transaction, but no more often."""
+    scenario = Scenario(30, 4, 1.0, exponential=True, submits_per_second=5.0, seconds=60.0)
+    figures = World(scenario, COSTS).run()
+    # Each job has one for its submit, two of its feeder's own, and one in which that finds no more; and each
+    # node one a second, as far as the jitter has it.
+    assert figures.transactions_per_second < 5 * 4 + 30 * 1.4
+
+
 def test_a_queue_that_is_too_small_has_its_lock_in_use_all_the_time() -> None:
     figures = World(Scenario(100, 1, 0.3, warm_up=5.0, seconds=10.0), replace(COSTS, fixed=0.05)).run()
     assert figures.lock_used > 0.95
@@ -106,7 +150,7 @@ def test_a_job_that_comes_to_idle_nodes_starts_within_their_longest_poll() -> No
 # --- the lock ----------------------------------------------------------------------------------------------
 
 
-def polled(policy: Policy, users: int, seed: int) -> tuple[list[float], int]:
+def polled(policy: Policy, users: int, seed: int, *, is_shared: bool) -> tuple[list[float], int]:
     """Waits and tries of a lock whose every try is an event of its own: what QueueLock must come to."""
     env, rng = simpy.Environment(), random.Random(seed)
     waits: list[float] = []
@@ -115,12 +159,12 @@ def polled(policy: Policy, users: int, seed: int) -> tuple[list[float], int]:
     def use() -> Steps:
         while True:
             yield env.timeout(rng.random() * 0.02)
-            begun, pause = env.now, policy.first
+            begun, pause = env.now, FIRST_PAUSE
             while True:
                 state["tries"] += 1
                 if not state["held"]:
                     break
-                pause = policy.next_pause(pause, env.now - begun)
+                pause = policy.next_pause(pause, env.now - begun, is_shared=is_shared)
                 yield env.timeout(jittered(pause, rng))
             state["held"] = True
             waits.append(env.now - begun)
@@ -133,10 +177,10 @@ def polled(policy: Policy, users: int, seed: int) -> tuple[list[float], int]:
     return waits, int(state["tries"])
 
 
-def caught_up(policy: Policy, users: int, seed: int) -> tuple[list[float], int]:
+def caught_up(policy: Policy, users: int, seed: int, *, is_shared: bool) -> tuple[list[float], int]:
     """The same with QueueLock."""
     env, rng = simpy.Environment(), random.Random(seed)
-    lock = QueueLock(env, rng, policy=policy)
+    lock = QueueLock(env, rng, is_shared=is_shared, policy=policy)
 
     def use() -> Steps:
         memory = Memory()
@@ -152,11 +196,12 @@ def caught_up(policy: Policy, users: int, seed: int) -> tuple[list[float], int]:
     return lock.waits, lock.tries
 
 
-@pytest.mark.parametrize("policy", [TODAY, Policy("old first", patience=0.1, least=0.005)], ids=str)
-def test_catching_up_with_tries_comes_to_the_same_as_making_each(policy: Policy) -> None:
+@pytest.mark.parametrize("is_shared", [False, True], ids=["local", "mount"])
+@pytest.mark.parametrize("policy", [TODAY, Policy("one bound", 0.05)], ids=lambda policy: policy.name)
+def test_catching_up_with_tries_comes_to_the_same_as_making_each(policy: Policy, is_shared: bool) -> None:
     """As one of chance: the two draw their pauses in different orders."""
-    first, first_tries = polled(policy, 6, 1)
-    second, second_tries = caught_up(policy, 6, 2)
+    first, first_tries = polled(policy, 6, 1, is_shared=is_shared)
+    second, second_tries = caught_up(policy, 6, 2, is_shared=is_shared)
     assert len(second) == pytest.approx(len(first), rel=0.02)
     assert second_tries == pytest.approx(first_tries, rel=0.03)
     assert sum(second) / len(second) == pytest.approx(sum(first) / len(first), rel=0.05)
@@ -165,9 +210,43 @@ def test_catching_up_with_tries_comes_to_the_same_as_making_each(policy: Policy)
         assert sorted(second)[int(share * len(second))] == pytest.approx(sorted(first)[index], rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("is_shared", "shortest"),
+    [(False, queuelock.SHORTEST_PAUSE), (True, queuelock.SHORTEST_PAUSE_SHARED)],
+    ids=["local", "mount"],
+)
+def test_who_waits_long_tries_as_often_as_the_program_does(is_shared: bool, shortest: float) -> None:
+    env = simpy.Environment()
+    lock = QueueLock(env, random.Random(1), is_shared=is_shared)
+
+    def hold() -> Steps:
+        memory = Memory()
+        yield from lock.acquire(memory)
+        yield env.timeout(100.0)
+        lock.release(memory)
+
+    def want() -> Steps:
+        yield env.timeout(0.1)
+        yield from lock.acquire(Memory())
+
+    env.process(hold())
+    env.process(want())
+    env.run()
+    # Of pauses between half of it and all of it; in the first seconds they are longer.
+    assert lock.tries == pytest.approx(100.0 / (0.75 * shortest), rel=0.05)
+
+
+def test_the_costs_say_whether_the_lock_is_shared() -> None:
+    tries = [
+        World(SCENARIOS["overload"], replace(COSTS, fixed=0.03, is_shared=is_shared)).run().tries_per_second
+        for is_shared in (False, True)
+    ]
+    assert tries[1] < tries[0] / 2
+
+
 def test_a_lock_is_given_up_in_time_and_goes_to_the_next() -> None:
     env = simpy.Environment()
-    lock = QueueLock(env, random.Random(1))
+    lock = QueueLock(env, random.Random(1), is_shared=False)
     seen: list[tuple[str, float]] = []
 
     def hold() -> Steps:
@@ -228,9 +307,34 @@ def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "c.yml"
     COSTS.save(path, {"cpu": "X"})
     assert Costs.load(path) == (COSTS, {"cpu": "X"})
-    path.write_text("machine: {}\ncosts: {fixed: 1}\n")
-    with pytest.raises(CannotRun, match="empty"):
-        Costs.load(path)
+    COSTS.save(path, {})
+    whole = path.read_text()
+    for known, other, why in (
+        ("  empty: 0.0005\n", "", "empty"),
+        ("is_shared: false\n", "", "is_shared"),
+        ("is_shared: false\n", "is_shared: 0\n", "is_shared"),
+    ):
+        assert known in whole
+        path.write_text(whole.replace(known, other))
+        with pytest.raises(CannotRun, match=why):
+            Costs.load(path)
+
+
+def test_costs_of_the_lab_are_of_a_mount_and_the_rest_of_this_machine(tmp_path: Path) -> None:
+    here, path = tmp_path / "here.yml", tmp_path / "lab.yml"
+    COSTS.save(here, {})
+    report = {"nfs": "4.2", "figures": {"accelerator": "kvm", "costs": {"fixed": 0.5, "lock": 0.1}}}
+    save_costs(report, path, here)
+    costs, machine = Costs.load(path)
+    assert costs == replace(COSTS, fixed=0.5, is_shared=True)
+    assert machine["place"] == "NFS lab, v4.2"
+
+
+@pytest.mark.parametrize("path", sorted(COSTS_FOLDER.glob("*.yml")), ids=lambda path: path.stem)
+def test_the_stored_costs_can_be_read(path: Path) -> None:
+    costs, machine = Costs.load(path)
+    assert 0 < costs.empty < costs.fixed
+    assert machine
 
 
 def test_a_table_is_written_between_its_marks_and_the_rest_stays(tmp_path: Path) -> None:
