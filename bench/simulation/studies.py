@@ -20,9 +20,11 @@ from rq_py.locking.queuelock import (
     SHORTEST_PAUSE_SHARED,
 )
 
-NODES = (1, 16, 64, 250, 1000, 2000)
-JOB_SECONDS = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0)
+NODES = (1, 16, 64, 250, 500)
+JOB_SECONDS = (0.1, 1.0, 10.0, 60.0, 600.0)
 SLOTS = 4
+#: So many times each node has had the lock, about, before anything is counted.
+TURNS = 6
 
 #: Ways to wait for the lock, beside today's; today's bounds also where it does not have them.
 POLICIES = (
@@ -61,15 +63,16 @@ def _figures(study: Study) -> Figures:
         return World(study.scenario, study.costs).run()
 
 
-def backlog(nodes: int, job_seconds: float, slots: int = SLOTS) -> Scenario:
+def backlog(nodes: int, job_seconds: float, costs: Costs) -> Scenario:
     """Nodes that have never too few jobs, watched for as long as a few hundred of these take.
 
-    Where jobs take a second or more, the slots are at work in the beginning: it is not the beginning that is
-    asked for.
+    It is not the beginning that is asked for: where jobs take a second or more, the slots are at work then,
+    and all nodes have some turns at the lock, or two minutes, to learn how much to have ahead.
     """
     is_short = job_seconds < 1
-    seconds = max(20.0 if is_short else 60.0, 400 * job_seconds / (nodes * slots))
-    return Scenario(nodes, slots, job_seconds, is_full=not is_short, warm_up=20.0, seconds=seconds)
+    warm_up = min(max(20.0, TURNS * nodes * costs.fixed), 120.0)
+    seconds = max(20.0 if is_short else 60.0, 400 * job_seconds / (nodes * SLOTS))
+    return Scenario(nodes, SLOTS, job_seconds, is_full=not is_short, warm_up=warm_up, seconds=seconds)
 
 
 def waiting_by(policy: Policy, scenario: Scenario) -> Scenario:

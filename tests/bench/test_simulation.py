@@ -341,11 +341,15 @@ def test_a_table_is_written_between_its_marks_and_the_rest_stays(tmp_path: Path)
     path = tmp_path / "page.md"
     kept = "<!-- end -->\n<!-- table: grids -->\nkept\n<!-- end -->\n"
     path.write_text(f"Above\n<!-- table: costs -->\nold\n{kept}")
-    prices = [Priced("local", COSTS, {"cores": 2, "file_system": "ext4"})]
+    prices = [
+        Priced("local", COSTS, {"cores": 2, "file_system": "ext4"}),
+        Priced("lab", COSTS, {"place": "NFS lab", "accelerator": "tcg"}),
+    ]
     page.publish(path, prices, lambda line: None, ["costs"])
     text = path.read_text()
     assert text.startswith("Above\n<!-- table: costs -->\n")
     assert "| local | 2 cores, ext4 | 5.00 | 0.50 |" in text
+    assert "| lab | NFS lab | 5.00 | 0.50 |" in text
     assert "old" not in text
     assert text.endswith(kept)
     with pytest.raises(CannotRun, match="no table ahead"):
