@@ -15,7 +15,7 @@ from rq_py.clock import seconds_of, utc_text
 from rq_py.formats.moments import LONGEST
 from rq_py.job import TERMINAL, TIMED_OUT, Job, Reason, State
 from rq_py.runner.protocol import LEASE_LOST
-from rq_py.store.rows import COLUMNS, jobs_of
+from rq_py.store.rows import CLAIM_COLUMNS, COLUMNS, jobs_of
 from rq_py.store.transaction import Transaction
 from rq_py.timing import WAITS_ANEW
 
@@ -69,7 +69,7 @@ _CLAIM = f"""
 """  # noqa: S608
 
 _CLAIMED = f"""
-    SELECT {COLUMNS} FROM jobs WHERE feeder = :feeder AND state = 'running' AND token = :token
+    SELECT {CLAIM_COLUMNS} FROM jobs WHERE feeder = :feeder AND state = 'running' AND token = :token
     ORDER BY priority DESC, jid
 """  # noqa: S608
 
@@ -95,7 +95,7 @@ _BACKOFF = f"SELECT backoff, retried FROM jobs WHERE {_GUARD} AND retried < retr
 
 _TRY_AGAIN = f"""
     UPDATE jobs SET state = 'pending', token = '', feeder = NULL, runner = NULL, pid = NULL, started = NULL,
-        retried = retried + 1, not_before = coalesce(:not_before, not_before), waits = {
+        retried = retried + 1, expires = NULL, not_before = coalesce(:not_before, not_before), waits = {
     WAITS_ANEW.replace("not_before", ":not_before")
 }
     WHERE {_GUARD}
@@ -115,6 +115,9 @@ _KEEP_BURIED = f"""
         round(max(julianday(:now) - julianday(started), 0) * 86400, 3), :reason
     FROM jobs WHERE {_GUARD} AND restartable = 1
 """  # noqa: S608
+
+# It was claimed before it expired, and so does not any more.
+_CLAIMED_IN_TIME = f"UPDATE jobs SET expires = NULL WHERE {_GUARD} AND expires IS NOT NULL"  # noqa: S608
 
 _BACK_TO_PENDING = f"""
     UPDATE jobs SET state = 'pending', token = '', feeder = NULL, runner = NULL, pid = NULL, started = NULL
@@ -223,6 +226,7 @@ def bury(tx: Transaction, jid: int, attempt: int, token: str, *, reason: Reason,
     if tx.execute(_BURY, values).rowcount == 1:
         return Verdict.DONE
     tx.execute(_KEEP_BURIED, values)
+    tx.execute(_CLAIMED_IN_TIME, _guard(jid, attempt, token))
     return release(tx, jid, attempt, token)
 
 
@@ -243,7 +247,7 @@ def _judge(tx: Transaction, jid: int, attempt: int, token: str) -> Verdict:
 
 def running_of(tx: Transaction, feeder: str) -> list[Job]:
     """The jobs that run under the name of ``feeder``."""
-    sql = f"SELECT {COLUMNS} FROM jobs WHERE feeder = ? AND state = 'running' ORDER BY jid"  # noqa: S608
+    sql = f"SELECT {CLAIM_COLUMNS} FROM jobs WHERE feeder = ? AND state = 'running' ORDER BY jid"  # noqa: S608
     return list(jobs_of(tx.execute(sql, (feeder,))))
 
 

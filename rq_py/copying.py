@@ -36,11 +36,11 @@ _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errn
 
 # A backup has no feeder: nobody will ever report how these ended. The same as a burial (claims.py).
 _BURY_RUNNING = (
-    """INSERT INTO attempts (jid, attempt, token, runner, started, pid, finished, elapsed, reason)
+    """INSERT OR REPLACE INTO attempts (jid, attempt, token, runner, started, pid, finished, elapsed, reason)
        SELECT jid, attempt, token, runner, started, pid, :now,
            round(max(julianday(:now) - julianday(started), 0) * 86400, 3), :reason
        FROM jobs WHERE state = 'running' AND restartable = 1""",
-    """UPDATE jobs SET state = 'pending', token = '', feeder = NULL,
+    """UPDATE jobs SET state = 'pending', expires = NULL, token = '', feeder = NULL,
            runner = NULL, pid = NULL, started = NULL
        WHERE state = 'running' AND restartable = 1""",
     """UPDATE jobs SET state = 'dead', finished = :now, reason = :reason,

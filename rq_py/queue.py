@@ -138,7 +138,7 @@ class Queue(WholeQueue):
         return jobs_of(cast("Iterable[list[object]]", rows))
 
     def wait(self, *selectors: Selector) -> Wait:
-        """A wait for jobs, by default all; its ``ended()`` gives them as they end. Raises UsageError."""
+        """A wait for jobs, by default all that have not ended; ``ended()`` gives them as they do."""
         from rq_py import waiting
 
         return waiting.Wait(self.store, selectors)

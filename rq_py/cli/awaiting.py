@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rq_py.cli.output import write_jobs
 from rq_py.cli.printing import print_line, stdout
+from rq_py.errors import RqError
 from rq_py.job import Job, State
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Awaited:
         self._quiet = quiet
         self._wait = queue.wait(*selectors)
         self._failed: tuple[int, int] | None = None  # jid and exit status of the first that failed
+        self._refusal: RqError | None = None
 
     def run(self, patience: float | None, output: str, fields: Sequence[str] | None) -> int:
         """Wait, ``patience`` seconds at most, and return the exit status of the whole. Raises WaitTimeout."""
@@ -31,6 +33,8 @@ class Awaited:
                 pass
         else:
             write_jobs(self._ended(patience), output, fields)
+        if self._refusal is not None:
+            raise self._refusal
         for jid in self._wait.missing:
             print_line(f"{self._queue.path}: has no job {jid}")
             self._note(jid, 1)
@@ -39,14 +43,17 @@ class Awaited:
     def _ended(self, patience: float | None) -> Iterator[Job]:
         """The jobs as they end; what was printed of them is seen at once."""
         with _Progress(self._wait.count, shown=not self._quiet) as progress:
-            for job in self._wait.ended(patience):
-                status = exit_status_of(job)
-                if status:
-                    self._note(job.jid, status)
-                yield job
-                if not self._quiet:
-                    stdout().flush()
-                progress.advance()
+            try:
+                for job in self._wait.ended(patience):
+                    status = exit_status_of(job)
+                    if status:
+                        self._note(job.jid, status)
+                    yield job
+                    if not self._quiet:
+                        stdout().flush()
+                    progress.advance()
+            except RqError as error:
+                self._refusal = error  # raised when what has ended is printed as a whole
 
     def _note(self, jid: int, status: int) -> None:
         """A job has failed: of several the one with the least jid says how the whole ends."""
@@ -55,11 +62,14 @@ class Awaited:
 
 
 def exit_status_of(job: Job) -> int:
-    """The exit status of a process that ends as ``job`` has: 128 and the signal, 1 where it is dead."""
+    """The exit status of a process that ends as ``job`` has: 128 and the signal, 1 where it is dead.
+
+    One that was ended by a limit has failed, also where it takes TERM and exits with 0.
+    """
     if job.state is State.FINISHED and job.signal is not None:
         return 128 + job.signal
     if job.state is State.FINISHED and job.exit_status is not None:
-        return job.exit_status
+        return job.exit_status or (1 if job.reason else 0)
     return 1
 
 

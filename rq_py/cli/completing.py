@@ -46,14 +46,17 @@ _STARTED = (State.RUNNING, State.FINISHED, State.DEAD)
 _NOT_RUNNING = tuple(state for state in State if state is not State.RUNNING)
 #: Which jobs the jids of a mode name; a mode that is not here names none.
 _JOBS_OF: Mapping[str, Sequence[State]] = {
-    **dict.fromkeys(("list", "stdin", "stdin4", "stdout4", "stderr4"), tuple(State)),
+    **dict.fromkeys(("list", "wait", "stdin", "stdin4", "stdout4", "stderr4"), tuple(State)),
     **dict.fromkeys(("stdout", "stderr", "ioview"), _STARTED),
     **dict.fromkeys(("delete", "resubmit"), _NOT_RUNNING),
     "update": _WAITING,
     "tail": (*_WAITING, State.RUNNING),
 }
-_BY_STATE = frozenset({"list", "delete", "update", "resubmit"})
-_UPDATED = ("command", "cwd", "data", "priority", "restartable", "runner", "state", "stdin", "tag")
+_BY_STATE = frozenset({"list", "wait", "delete", "update", "resubmit"})
+_UPDATED = (
+    *("backoff", "command", "cwd", "data", "expires", "not_before", "priority", "restartable", "retries"),
+    *("runner", "state", "stdin", "tag", "timeout"),
+)
 _WORDS: Mapping[str, Sequence[str]] = {
     "completion": SHELLS,
     "cron": ("start", "stop", "shutdown", "add", "delete", "tab"),

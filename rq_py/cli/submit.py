@@ -121,10 +121,14 @@ def _await(
     from rq_py.cli.awaiting import Awaited
 
     jids = range(submitted.first_jid, submitted.first_jid + submitted.count)
+    queue.store.timeout = None  # --timeout was for the submit: after it, trying again would double the jobs
     try:
         return Awaited(queue, [jids], quiet=quiet).run(None, output, fields)
-    except KeyboardInterrupt:
-        print_line(f"{queue.path}: jobs {jids[0]} to {jids[-1]} go on without being waited for", "info")
+    except (KeyboardInterrupt, RqError):
+        print_line(
+            f"{queue.path}: jobs {jids[0]} to {jids[-1]} were submitted, and go on without being waited for",
+            "info",
+        )
         raise
 
 

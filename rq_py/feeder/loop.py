@@ -118,10 +118,10 @@ class Feeder:
         testpoint.reached("committed")
         self._slots.refused -= refused
         self._slots.forget_begun(begun)
-        self._due.done(passed)
         self._launch(jobs)
         testpoint.reached("launched")
         self._slots.confirm(self._session.runner, verdicts, self._ending.stopped)
+        self._due.done(passed)
         self._ahead.ticked([ended.elapsed for ended in exits], boottime() - started)
         self._plan_next(mark, offered=len(shells) + ahead, claimed=len(jobs), has_recorded=bool(exits))
         if looks_around:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 
+from rq_py.clock import seconds_of
 from rq_py.errors import InputError
 from rq_py.formats.excerpt import shown
 from rq_py.formats.jobspec import spec_from_mapping
@@ -75,7 +76,19 @@ def _is_text(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, str) and _TIME.fullmatch(value) is not None
+    """Whether it is a time, and one that there is: not the 31st of February."""
+    if not isinstance(value, str) or _TIME.fullmatch(value) is None:
+        return False
+    try:
+        seconds_of(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_moment(value: object) -> bool:
+    """Whether it is a time as feeders compare it with theirs: with microseconds."""
+    return _is_time(value) and "." in str(value)
 
 
 def _or_unset(check: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -94,5 +107,6 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "retries": lambda value: isinstance(value, int) and value >= 0,
     **dict.fromkeys(("timeout", "backoff"), _or_unset(_is_duration)),
     "submitted": _is_time,
-    **dict.fromkeys(("started", "finished", "not_before", "expires"), _or_unset(_is_time)),
+    **dict.fromkeys(("started", "finished"), _or_unset(_is_time)),
+    **dict.fromkeys(("not_before", "expires"), _or_unset(_is_moment)),
 }

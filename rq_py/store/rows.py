@@ -21,6 +21,9 @@ ATTEMPTS = """
 #: The columns that a Job is made of, in its order.
 COLUMNS = ", ".join((*(name for name in Job._fields if name != "attempts"), ATTEMPTS))
 
+#: The same for who needs no earlier attempts: a claim must not take longer the more there were.
+CLAIM_COLUMNS = ", ".join((*(name for name in Job._fields if name != "attempts"), "NULL"))
+
 _KEPT = """jid, attempt, token, runner, pid, started, finished, elapsed, exit_status, signal, reason,
     user_cpu, system_cpu, max_rss"""
 #: Copies how attempts have ended from ``jobs`` to ``attempts``; what was kept before stays. Add a WHERE.

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rq_py import Job, JobSpec, Queue, State
-from rq_py.claims import Outcome, Verdict, bury, claim, finish, finish_all
+from rq_py.claims import Outcome, Verdict, bury, claim, finish, finish_all, release
 from rq_py.clock import seconds_of, utc_text
 from rq_py.errors import InputError
 from rq_py.formats.moments import moment, seconds
@@ -53,6 +53,19 @@ def test_what_is_due_is_passed_in_batches(queue: Queue) -> None:
     assert {job.reason for job in queue.jobs("dead")} == {"expired"}
     queue.delete("pending")
     assert past(queue) == (0, 0, None)
+
+
+def test_what_was_claimed_in_time_does_not_expire_between_its_attempts(queue: Queue) -> None:
+    queue.submit("false", expires=LATE, retries=1, backoff=3600)
+    queue.submit("true", expires=LATE, restartable=True)
+    queue.submit("true", expires=LATE)
+    one, two, three = claimed(queue, 3)
+    with queue.store.write() as tx:
+        finish(tx, outcome(one))
+        bury(tx, two.jid, two.attempt, two.token, reason=Reason.NODE_LOST, now=utc_text())
+        release(tx, three.jid, three.attempt, three.token)
+    assert [job.expires for job in queue.jobs()] == [None, None, LATE], "the third has not run"
+    assert {job.state for job in queue.jobs()} == {State.PENDING}
 
 
 def test_only_its_own_bit_is_cleared(queue: Queue) -> None:

@@ -62,6 +62,13 @@ def test_it_ends_as_the_job_has(rqpy: Rqpy, queue: Queue, command: str, status: 
     assert [job["jid"] for job in yaml.safe_load(done.stdout)] == [1]
 
 
+def test_a_job_that_a_limit_has_ended_has_failed_whatever_it_says(rqpy: Rqpy, queue: Queue) -> None:
+    queue.submit("trap 'exit 0' TERM; sleep 60 & wait", cwd="/", timeout=0.2)
+    feed(rqpy, queue)
+    assert queue.job(1).exit_status == 0
+    assert rqpy("wait", "1", queue=queue.path).returncode == 1
+
+
 def test_of_several_jobs_the_first_that_failed_says_how_it_ends(rqpy: Rqpy, queue: Queue) -> None:
     for command in ("true", "exit 5", "exit 3"):
         queue.submit(command, cwd="/")
@@ -89,7 +96,11 @@ def test_a_timeout_ends_it_with_124(rqpy: Rqpy, queue: Queue) -> None:
     done = rqpy("wait", "--timeout", "0.2", queue=queue.path)
     assert done.returncode == 124
     assert "1 of 1 jobs have not ended within 0.2 s: job 1 is one of them" in done.stderr
-    with pytest.raises(WaitTimeout):
+    queue.submit("true", cwd="/")
+    feed(rqpy, queue)
+    done = rqpy("wait", "1", "2", "--timeout", "0.2", "-o", "json", "--fields", "jid", queue=queue.path)
+    assert (done.returncode, done.stdout) == (124, '[\n{"jid": 2}\n]\n'), "what has ended is whole"
+    with pytest.raises(WaitTimeout, match="job 1"):
         list(queue.wait().ended(timeout=0))
 
 

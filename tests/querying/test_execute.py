@@ -171,6 +171,8 @@ def test_a_job_made_by_sql_is_run(rqpy: Rqpy, queue: Queue) -> None:
         ("submitted = 'yesterday'", "submitted"),
         ("started = '2026-13-01 00:00:00.000000Z'", "started"),
         ("finished = 5", "finished"),
+        ("not_before = '2999-02-31 00:00:00.000000Z'", "not_before"),
+        ("expires = '2999-01-01 00:00:00Z'", "expires"),
         ("runner = x'00'", "runner"),
         ("env = '{'", "env"),
         ("env = '[1]'", "env"),

@@ -180,3 +180,12 @@ def test_an_old_queue_opens_for_ever(tmp_path: Path, archive: Path) -> None:
         end = End(3, running.attempt, running.token, 0, None, running.submitted, 1.0, 0.0, 0.0, 0)
         assert finish(tx, end) is Verdict.DONE
     assert queue.recover()["integrity"] == "ok"
+
+
+def test_sqlite_of_enterprise_linux_9_reads_the_schema() -> None:
+    """3.34 knows no DO UPDATE without a target (https://www.sqlite.org/releaselog/3_35_0.html)."""
+    scripts = [migrate.schema(), *map(migrate.migration, range(1, SCHEMA_VERSION + 1))]
+    for script in scripts:
+        assert "ON CONFLICT DO" not in script
+        assert " DROP COLUMN" not in script
+        assert "RETURNING" not in script

@@ -118,28 +118,28 @@ CREATE TRIGGER ended_insert AFTER INSERT ON jobs WHEN new.state IN ('finished', 
     INSERT INTO ended (block, state, exit_status, jobs, milliseconds, shortest, longest)
     VALUES (new.jid >> 10, new.state, coalesce(new.exit_status, ''), 1,
             coalesce(CAST(round(new.elapsed * 1000) AS INTEGER), 0), new.elapsed, new.elapsed)
-    ON CONFLICT DO UPDATE SET
+    ON CONFLICT (block, state, exit_status) DO UPDATE SET
         jobs = jobs + 1,
         milliseconds = milliseconds + excluded.milliseconds,
         shortest = coalesce(min(shortest, excluded.shortest), shortest, excluded.shortest),
         longest = coalesce(max(longest, excluded.longest), longest, excluded.longest);
     INSERT INTO minutes (minute, jobs)
     SELECT substr(new.finished, 1, 16), 1 WHERE new.state = 'finished' AND new.finished IS NOT NULL
-    ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    ON CONFLICT (minute) DO UPDATE SET jobs = jobs + 1;
 END;
 CREATE TRIGGER ended_update_new AFTER UPDATE OF state, finished, elapsed, exit_status ON jobs
 WHEN new.state IN ('finished', 'dead') BEGIN
     INSERT INTO ended (block, state, exit_status, jobs, milliseconds, shortest, longest)
     VALUES (new.jid >> 10, new.state, coalesce(new.exit_status, ''), 1,
             coalesce(CAST(round(new.elapsed * 1000) AS INTEGER), 0), new.elapsed, new.elapsed)
-    ON CONFLICT DO UPDATE SET
+    ON CONFLICT (block, state, exit_status) DO UPDATE SET
         jobs = jobs + 1,
         milliseconds = milliseconds + excluded.milliseconds,
         shortest = coalesce(min(shortest, excluded.shortest), shortest, excluded.shortest),
         longest = coalesce(max(longest, excluded.longest), longest, excluded.longest);
     INSERT INTO minutes (minute, jobs)
     SELECT substr(new.finished, 1, 16), 1 WHERE new.state = 'finished' AND new.finished IS NOT NULL
-    ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    ON CONFLICT (minute) DO UPDATE SET jobs = jobs + 1;
 END;
 CREATE TRIGGER ended_update_old AFTER UPDATE OF state, finished, elapsed, exit_status ON jobs
 WHEN old.state IN ('finished', 'dead') BEGIN
