@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -154,8 +155,11 @@ def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> It
             file = open(infile, "rb")  # noqa: SIM115
         except OSError as error:
             raise InputError(f"{infile}: {error.strerror}") from error
-        with file:
+        try:
             yield from _read(file, infile, overrides, directory)
+        finally:
+            with suppress(OSError):  # of a file that was only read; here it would be nobody's to catch
+                file.close()
     elif list(words) in ([], ["-"]):
         stream = _stdin()
         if stream.isatty():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -58,7 +57,7 @@ def test_very_many_jobs_are_looked_up_together(rqpy: Rqpy, queue_path: Path) -> 
     assert done.returncode == 1
     assert done.stdout.count("\n") == 2500
     assert f"rqpy: {queue_path}: has no job 2501\n" in done.stderr
-    assert len(re.findall("FROM jobs", done.stderr)) <= 3
+    assert done.stderr.count("sql: BEGIN\n") <= 3
 
 
 def test_a_closed_pipe_ends_quietly(rqpy: Rqpy, queue: Queue) -> None:
