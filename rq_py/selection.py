@@ -17,6 +17,10 @@ Selector = State | str | int | Iterable[int]
 ALL = "all"
 
 
+#: Selects, behind ``Selection.condition``, the named jids of which there is no job.
+MISSING = "SELECT jid FROM wanted WHERE jid NOT IN (SELECT jid FROM jobs) ORDER BY jid"
+
+
 class Selection:
     """Jobs in any of the given states, and those with the given jids; all of them without a selector.
 
@@ -134,8 +138,7 @@ class Chosen:
         if selection.names_jids:
             refused = """SELECT jid, state FROM jobs WHERE jid IN (SELECT jid FROM wanted)
                          AND jid NOT IN (SELECT jid FROM chosen) ORDER BY jid"""
-            missing = "SELECT jid FROM wanted WHERE jid NOT IN (SELECT jid FROM jobs) ORDER BY jid"
-            self.refused, self.missing = _spooled(self._tx, refused), _spooled(self._tx, missing)
+            self.refused, self.missing = _spooled(self._tx, refused), _spooled(self._tx, MISSING)
         for state in selection.states:
             if self._tx.execute("SELECT 1 FROM jobs WHERE state = ? LIMIT 1", (state,)).fetchone() is None:
                 self.unmatched.append(state)
@@ -158,11 +161,11 @@ class Chosen:
             after = last
 
 
-def _spooled(tx: Transaction, sql: str) -> Spool:
-    """The rows that ``sql`` selects, in a spool; the holder's record stays fresh."""
-    spool = Spool()
-    for count, row in enumerate(tx.execute(sql)):
-        spool.append(row)
+def _spooled(tx: Transaction, sql: str, values: Sequence[object] = (), *, is_encoded: bool = False) -> Spool:
+    """What ``sql`` selects, rows or, with ``is_encoded``, rows as JSON; the holder's record stays fresh."""
+    spool = Spool(is_encoded=is_encoded)
+    for count, row in enumerate(tx.execute(sql, values)):
+        spool.append(row[0] if is_encoded else row)
         if count % 1024 == 0:
             tx.beat()
     return spool
@@ -174,19 +177,12 @@ def _spooled_jobs(tx: Transaction, where: str, values: Sequence[object] = ()) ->
     Where there are many SQLite writes each as JSON (https://www.sqlite.org/json1.html#jarray): that is twice
     as fast as making Python's objects of its columns, and the lock is held for half the time.
     """
-    select, rest = f"SELECT {COLUMNS} FROM jobs", f"WHERE {where} ORDER BY jid"  # noqa: S608
-    few = tx.execute(f"{select} {rest} LIMIT {_MANY}", values).fetchall()
-    spool = Spool(is_encoded=len(few) == _MANY)
-    if len(few) < _MANY:
-        for row in few:
-            spool.append(row)
-        return spool
-    sql = f"SELECT json_array({COLUMNS}) FROM jobs {rest}"  # noqa: S608
-    for count, (row,) in enumerate(tx.execute(sql, values)):
-        spool.append(row)
-        if count % 1024 == 0:
-            tx.beat()
-    return spool
+    # Without an order the look ends at the job that makes them many: nothing is sorted for it.
+    more = f"SELECT 1 FROM jobs WHERE {where} LIMIT 1 OFFSET {_MANY - 1}"  # noqa: S608
+    are_many = tx.execute(more, values).fetchone() is not None
+    columns = f"json_array({COLUMNS})" if are_many else COLUMNS
+    sql = f"SELECT {columns} FROM jobs WHERE {where} ORDER BY jid"  # noqa: S608
+    return _spooled(tx, sql, values, is_encoded=are_many)
 
 
 #: So many jobs are worth the import of json.

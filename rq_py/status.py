@@ -51,7 +51,7 @@ def _counts(tx: Transaction, ended: _Ended) -> dict[str, int]:
 def _extremes(tx: Transaction, state: State, now: float) -> dict[str, dict[int, str]]:
     """The least and the greatest age (waiting, running) or elapsed time (ended) in ``state``."""
     if state in TERMINAL:
-        found = {"min": _shortest(tx, state), "max": _longest(tx, state)}
+        found = {"min": _extreme(tx, state, longest=False), "max": _extreme(tx, state, longest=True)}
         return {name: {row[0]: duration_text(row[1])} for name, row in found.items() if row is not None}
     column = "started" if state is State.RUNNING else "submitted"
     ages = {}
@@ -78,28 +78,21 @@ _IN_BLOCK = """
 """
 
 
-def _shortest(tx: Transaction, state: State) -> tuple[int, float] | None:
-    """Which job in ``state`` took the shortest time, and that; None when there is none."""
+def _extreme(tx: Transaction, state: State, *, longest: bool) -> tuple[int, float] | None:
+    """Which job in ``state`` took the ``longest`` or the shortest time, and that; None when there is none."""
+    order, best, bound = ("DESC", "max", "longest") if longest else ("ASC", "min", "shortest")
     found: tuple[int, float] | None = None
-    for block, bound in tx.execute(_BLOCKS.format(best="min", bound="shortest", order="ASC"), (state,)):
-        if found is not None and found[1] <= bound:
+    for block, promised in tx.execute(_BLOCKS.format(best=best, bound=bound, order=order), (state,)):
+        if found is not None and not _is_better(promised, found[1], longest=longest):
             break
-        row = tx.execute(_IN_BLOCK.format(order="ASC"), {"block": block, "state": state}).fetchone()
-        if row is not None and (found is None or row[1] < found[1]):
+        row = tx.execute(_IN_BLOCK.format(order=order), {"block": block, "state": state}).fetchone()
+        if row is not None and (found is None or _is_better(row[1], found[1], longest=longest)):
             found = row
     return found
 
 
-def _longest(tx: Transaction, state: State) -> tuple[int, float] | None:
-    """Which job in ``state`` took the longest time, and that; None when there is none."""
-    found: tuple[int, float] | None = None
-    for block, bound in tx.execute(_BLOCKS.format(best="max", bound="longest", order="DESC"), (state,)):
-        if found is not None and found[1] >= bound:
-            break
-        row = tx.execute(_IN_BLOCK.format(order="DESC"), {"block": block, "state": state}).fetchone()
-        if row is not None and (found is None or row[1] > found[1]):
-            found = row
-    return found
+def _is_better(one: float, other: float, *, longest: bool) -> bool:
+    return one > other if longest else one < other
 
 
 def _performance(tx: Transaction, now: datetime, ended: _Ended) -> dict[str, object]:

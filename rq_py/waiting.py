@@ -13,7 +13,7 @@ from typing import cast
 
 from rq_py.errors import WaitTimeout
 from rq_py.job import TERMINAL, Job, State
-from rq_py.selection import Selection, Selector
+from rq_py.selection import MISSING, Selection, Selector
 from rq_py.spool import Spool
 from rq_py.store.rows import COLUMNS, jobs_of
 from rq_py.store.transaction import Store
@@ -80,8 +80,7 @@ class Wait:
             sql = f"SELECT jid FROM jobs WHERE {where} ORDER BY jid"  # noqa: S608
             self._left.extend(jid for (jid,) in tx.execute(sql, values))
             if selection.names_jids:
-                sql = "SELECT jid FROM wanted WHERE jid NOT IN (SELECT jid FROM jobs) ORDER BY jid"
-                self.missing += [jid for (jid,) in tx.execute(sql)]
+                self.missing += [jid for (jid,) in tx.execute(MISSING)]
         self.count = len(self._left)
 
     @property
@@ -125,8 +124,7 @@ class Wait:
                 # The + keeps SQLite from walking through all that have ended by the index of states.
                 sql = f"SELECT {COLUMNS} FROM jobs WHERE {where} AND +state IN ({_ENDED}) ORDER BY jid"  # noqa: S608
                 rows = tx.execute(sql, values).fetchall()
-                sql = "SELECT jid FROM wanted WHERE jid NOT IN (SELECT jid FROM jobs) ORDER BY jid"
-                deleted = [jid for (jid,) in tx.execute(sql)]
+                deleted = [jid for (jid,) in tx.execute(MISSING)]
             for row in rows:
                 ended.append(row)
             self.missing += deleted
