@@ -24,6 +24,7 @@ __all__ = ["Exit", "Hello", "Key", "Launch", "LaunchResult", "RunnerClient", "Ru
 
 #: Seconds that the runner has for an answer. It never waits for anything, so it needs milliseconds.
 ANSWER_SECONDS = 10.0
+START_SECONDS = 30.0  #: until it is up: Python's own files may come from a slow server, to a busy node
 
 _PIECE = 256 * 1024
 
@@ -78,7 +79,7 @@ class RunnerClient:
         cls,
         state_dir: str | os.PathLike[str],
         python: str = sys.executable,
-        deadline_seconds: float = 10,
+        deadline_seconds: float = START_SECONDS,
     ) -> Self:
         """Connect to the runner that serves ``state_dir``; without one, start it with the program ``python``.
 
