@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
+from rq_py.errors import InputError
 from rq_py.job import JobSpec
+from rq_py.names import Names
 from rq_py.spool import Spool
 
 #: Commands of one batch, and characters in them. They are inserted by one statement.
@@ -30,6 +32,8 @@ class Common(NamedTuple):
     timeout: float | None
     retries: int
     backoff: float | None
+    collect: bool
+    after: list[str]
 
 
 class Batches:
@@ -37,17 +41,30 @@ class Batches:
 
     def __init__(self, *, has_stdin: bool = False, has_data: bool = False) -> None:
         self.count = 0  #: of the jobs
+        self.names = Names()  #: by which they are after one another
         self._spool = Spool(rows_per_line=4)
         self._has_stdin, self._has_data = has_stdin, has_data
         self._like: JobSpec | None = None
         self._commands: list[str] = []
         self._text = 0
 
-    def append(self, spec: JobSpec, commands: Sequence[str]) -> None:
-        """Add jobs like ``spec``, which is checked, with these commands. Raises StorageError."""
+    def append(self, spec: JobSpec, commands: Sequence[str], jid: str | None = None) -> None:
+        """Add jobs like ``spec``, which is checked, with these commands; ``jid`` is that of ``Alike``.
+
+        Raises StorageError, InputError.
+        """
         if self._like is None or spec[1:] != self._like[1:]:
             self._end_batch()
             self._like = spec
+            if spec.after:
+                self.names.want(spec.after)
+            elif spec.collect:
+                raise InputError("collect: the job is after no others: say --after, or after:")
+            if spec.collect and (self._has_stdin or spec.stdin):
+                raise InputError("collect: the job is to have another stdin, too: leave one of them out")
+        for name in (spec.name, jid):
+            if name is not None:
+                self.names.give(name, self.count)
         self.count += len(commands)
         for begin in range(0, len(commands), MAX_COMMANDS):
             part = commands[begin : begin + MAX_COMMANDS]
@@ -78,6 +95,8 @@ class Batches:
             timeout=spec.timeout,
             retries=spec.retries,
             backoff=spec.backoff,
+            collect=spec.collect,
+            after=list(spec.after),
         )
 
     def __iter__(self) -> Iterator[tuple[Common, list[str]]]:
@@ -85,6 +104,17 @@ class Batches:
         self._end_batch()
         for row in self._spool:
             yield Common(*cast("Common", row[:-1])), cast("list[str]", row[-1])
+
+    def complete(self) -> None:
+        """All jobs are there: find who is after whom. Raises InputError, StorageError."""
+        if self.names.are_wanted:
+            self.names.find(self._afters())
+
+    def _afters(self) -> Iterator[tuple[list[str], int, int]]:
+        position = 0
+        for common, commands in self:
+            yield common.after, position, len(commands)
+            position += len(commands)
 
 
 def env_text(variables: Mapping[str, str]) -> str | None:

@@ -4,7 +4,7 @@ Annotations are evaluated here, for as texts NamedTuple would compile each of th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypedDict
@@ -40,6 +40,7 @@ TRANSITIONS: Mapping[str, frozenset[tuple[State, State]]] = {
     "release": frozenset({(State.RUNNING, State.PENDING)}),
     "bury": frozenset({(State.RUNNING, State.DEAD), (State.RUNNING, State.PENDING)}),
     "expire": frozenset({(State.PENDING, State.DEAD), (State.HOLDING, State.DEAD)}),
+    "settle": frozenset({(State.PENDING, State.DEAD), (State.HOLDING, State.DEAD)}),
     "resubmit": frozenset({(State.FINISHED, State.PENDING), (State.DEAD, State.PENDING)}),
 }
 
@@ -53,6 +54,7 @@ class Reason(StrEnum):
     STOPPED = "stopped"  # an operator stopped the feeder
     JOURNAL_LOST = "journal_lost"  # nothing proves that the job was not launched
     EXPIRED = "expired"  # its time was over before it was claimed
+    DEPENDENCY = "dependency"  # what it is after has ended otherwise than it had to
     BACKUP = "backup"  # it ran when the backup was made in which it is
 
 
@@ -115,6 +117,8 @@ class Job(NamedTuple):
     timeout: float | None = None
     retries: int = 0
     backoff: float | None = None
+    collect: bool = False  # its stdin is what the jobs that it is after have written to stdout
+    after: str | None = None  # a JSON list of jids, or texts JID:CONDITION
     attempts: str | None = None  # a JSON list of how the attempts before the last one ended
 
 
@@ -145,6 +149,8 @@ LISTED_FIELDS: tuple[str, ...] = (
     "attempts",
     "tag",
     "restartable",
+    "after",
+    "collect",
     "not_before",
     "expires",
     "timeout",
@@ -181,3 +187,6 @@ class JobSpec(NamedTuple):
     timeout: float | None = None  # seconds that an attempt may take
     retries: int = 0  # how often it is tried again when it has failed
     backoff: float | None = None  # seconds before the first of them, twice as many before each further
+    after: Sequence[str] = ()  # ``12``, ``12:failed``, or ``build:any`` with the name of a job of the same submit
+    collect: bool = False  # its stdin is what these have written to stdout
+    name: str | None = None  # what ``after`` of others in the same submit calls it; not kept

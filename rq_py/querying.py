@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from rq_py.clock import utc_text
+from rq_py.dependencies import set_right
 from rq_py.errors import UsageError
 from rq_py.formats import conditions
 from rq_py.formats.conditions import Condition
 from rq_py.job import Job
 from rq_py.spool import Spool
 from rq_py.store import sqltext, usersql
-from rq_py.store.rows import ATTEMPTS, COLUMNS, jobs_of
+from rq_py.store.rows import AFTER, ATTEMPTS, COLUMNS, jobs_of
 from rq_py.store.tokens import note_edit
 from rq_py.store.transaction import Store, Transaction
 from rq_py.store.usersql import ChangesRowsError, Guard
@@ -24,7 +25,7 @@ from rq_py.timing import WAITS_ANEW
 
 # The jobs with the fields of a listing that are no columns.
 _LISTED = f"""
-    SELECT *, {ATTEMPTS} AS attempts, CASE WHEN has_stdin THEN 'stdin/' || jid END AS stdin,
+    SELECT *, {ATTEMPTS} AS attempts, {AFTER} AS after, CASE WHEN has_stdin THEN 'stdin/' || jid END AS stdin,
               CASE WHEN started <> '' THEN 'stdout/' || jid END AS stdout,
               CASE WHEN started <> '' THEN 'stderr/' || jid END AS stderr,
               CASE WHEN has_data THEN 'data/' || jid END AS data
@@ -171,6 +172,7 @@ def _set_right(tx: Transaction) -> None:
             f"UPDATE jobs SET waits = {WAITS_ANEW} WHERE jid IN (SELECT jid FROM changed)",  # noqa: S608
             {"now": utc_text()},
         )
+        set_right(tx, "jid IN (SELECT jid FROM changed)")
         # A job that was replaced, or deleted and inserted again under its jid, keeps its files.
         tx.execute(
             "DELETE FROM removals WHERE jid IN (SELECT jid FROM changed) AND jid IN (SELECT jid FROM jobs)"

@@ -27,7 +27,11 @@ from rq_py.store.draft import draft_file, draft_of
 from rq_py.store.files import file_errors, remove_tree, sync_directory, sync_name, write_new
 from rq_py.store.transaction import Store
 
-_ONLY_ENDED = "DELETE FROM jobs WHERE state NOT IN ('finished', 'dead')"
+_ONLY_ENDED = (
+    "DELETE FROM jobs WHERE state NOT IN ('finished', 'dead')",
+    "DELETE FROM dependencies WHERE jid NOT IN (SELECT jid FROM jobs)",
+    "DELETE FROM settling",  # nothing there is ever claimed
+)
 
 # The jobs that are not as they were copied: an attempt only grows, and a dead one may still become finished.
 _CHANGED = """
@@ -113,7 +117,7 @@ def _copy(store: Store, place: Path, at_step: Callable[[str], None]) -> None:
     """First half: everything is copied, synced and published; the queue stays as it is."""
     settings = store.settings._replace(uuid=os.urandom(16).hex(), kind=ROTATION)
     with draft_of(place) as draft:
-        copy_rows(store, draft, settings, "rotate", [(_ONLY_ENDED, ())])
+        copy_rows(store, draft, settings, "rotate", [(sql, ()) for sql in _ONLY_ENDED])
         at_step("rows")
         carry_files(store.directory, draft, settings, may_link=True)
         at_step("files")

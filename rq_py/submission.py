@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from rq_py.batches import Batches, Common
 from rq_py.clock import utc_text
 from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
+from rq_py.formats.afters import column_of
 from rq_py.formats.jobspec import Alike
-from rq_py.job import Job, JobSpec, State
+from rq_py.job import Job, JobSpec, Reason, State
 from rq_py.locking.owner import node_name
 from rq_py.store.tokens import is_noted, note_submit
 from rq_py.store.transaction import Store, Transaction
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 _COLUMNS = """
     INSERT INTO jobs (priority, state, submitted, submitter, required_runner, has_stdin, has_data,
                       tag, restartable, cwd, env,
-                      not_before, expires, timeout, retries, backoff, waits, jid, command)
+                      not_before, expires, timeout, retries, backoff, waits, collect, jid, command)
 """
-_INSERT = f"{_COLUMNS} VALUES ({', '.join('?' * 19)})"
+_INSERT = f"{_COLUMNS} VALUES ({', '.join('?' * 20)})"
 #: The same for many commands, a JSON list: four times as fast (https://www.sqlite.org/json1.html#jeach).
-_INSERT_MANY = f"{_COLUMNS} SELECT {', '.join('?' * 18)} + key, value FROM json_each(?)"  # noqa: S608
+_INSERT_MANY = f"{_COLUMNS} SELECT {', '.join('?' * 19)} + key, value FROM json_each(?)"  # noqa: S608
 
 T = TypeVar("T")
 
@@ -35,8 +36,11 @@ T = TypeVar("T")
 class Submitted:
     """The jobs of one acknowledged submit. Iterating reads the spool: no lock is held."""
 
-    def __init__(self, batches: Batches, first_jid: int, submitted: str, submitter: str) -> None:
+    def __init__(
+        self, batches: Batches, first_jid: int, submitted: str, submitter: str, dead: frozenset[int]
+    ) -> None:
         self._batches = batches
+        self._dead = dead  # the jids of those of which it was known that they would never run
         self.first_jid = first_jid
         self._submitted = submitted
         self._submitter = submitter
@@ -54,8 +58,12 @@ class Submitted:
         for common, commands in self._batches:
             first = self._job(common)
             for command in commands:
-                yield first._replace(jid=jid, command=command)
+                job = first._replace(jid=jid, command=command)
+                yield self._buried(job) if jid in self._dead else job
                 jid += 1
+
+    def _buried(self, job: Job) -> Job:
+        return job._replace(state=State.DEAD, reason=Reason.DEPENDENCY, finished=self._submitted)
 
     def _job(self, common: Common) -> Job:
         return Job(
@@ -91,6 +99,8 @@ class Submitted:
             timeout=common.timeout,
             retries=common.retries,
             backoff=common.backoff,
+            collect=common.collect,
+            after=column_of(self._batches.names.resolved(common.after, self.first_jid)),
         )
 
 
@@ -107,7 +117,7 @@ def submit(
     staging: Staging | None = None
     batches = Batches(has_stdin=stdin is not None, has_data=data is not None)
     try:
-        for spec, commands in groups:
+        for spec, commands, jid in groups:
             if stdin is not None or data is not None or spec.stdin or spec.data:
                 if staging is None:
                     from rq_py.staging import Staging  # most submits stage nothing
@@ -115,9 +125,10 @@ def submit(
                     staging = Staging(store.directory, store.settings, token)
                 for position in range(batches.count, batches.count + len(commands)):
                     _stage(staging, position, spec, stdin, data)
-            batches.append(spec, commands)
+            batches.append(spec, commands, jid)
         if not batches.count:
             raise InputError("no commands: nothing was submitted")
+        batches.complete()
         return _insert(store, batches, staging, token)
     finally:
         if staging is not None:
@@ -164,8 +175,28 @@ def insert(tx: Transaction, batches: Batches, staging: Staging | None, token: st
             tx.execute(_INSERT_MANY, (*values, jid, json.dumps(commands, ensure_ascii=False)))
         jid += len(commands)
         tx.beat()
+    dead = _link(tx, batches, first_jid, submitted) if batches.names.are_wanted else frozenset[int]()
     note_submit(tx, token, first_jid, count, submitted)
-    return Submitted(batches, first_jid, submitted, submitter)
+    return Submitted(batches, first_jid, submitted, submitter, dead)
+
+
+def _link(tx: Transaction, batches: Batches, first_jid: int, now: str) -> frozenset[int]:
+    """Let the new jobs be after others, which may be new as well; returns those that are dead of it."""
+    from rq_py.dependencies import link, settle  # most jobs are after nothing
+
+    buried = 0
+    jid = first_jid
+    for common, commands in batches:
+        if common.after:
+            after = batches.names.resolved(common.after, first_jid)
+            values: dict[str, object] = {"first": jid, "last": jid + len(commands) - 1}
+            buried += link(tx, "jid BETWEEN :first AND :last", values, after, now)
+        jid += len(commands)
+    if not buried:
+        return frozenset()
+    settle(tx, now)  # others of the new jobs may be after those
+    sql = "SELECT jid FROM jobs WHERE jid >= ? AND +state = 'dead'"
+    return frozenset(jid for (jid,) in tx.execute(sql, (first_jid,)))
 
 
 def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
@@ -175,7 +206,7 @@ def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
         common.priority, state, submitted, submitter, common.required_runner, common.has_stdin,
         common.has_data, common.tag, common.restartable, common.cwd, common.env,
         common.not_before, common.expires, common.timeout, common.retries, common.backoff,
-        waits_for_time(common.not_before, submitted),
+        waits_for_time(common.not_before, submitted), common.collect,
     )  # fmt: skip
 
 

@@ -34,6 +34,8 @@ def touch_changes(
     cwd: str | None,
     env: Sequence[str],
     env_all: bool,
+    after: Sequence[str],
+    collect: bool | None,
     **timing: Any,
 ) -> TouchChanges:
     """The changes that the options ask for; what was not given is not among them. Raises UsageError."""
@@ -55,6 +57,10 @@ def touch_changes(
         changes["cwd"] = os.path.abspath(cwd)
     if env or env_all:
         changes["env"] = variables(env, env_all, os.environ)
+    if after:
+        changes["after"] = after
+    if collect is not None:
+        changes["collect"] = collect
     return changes
 
 

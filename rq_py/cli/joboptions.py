@@ -49,6 +49,17 @@ _OPTIONS = (
         metavar="DURATION",
         help="The pause before the first retry, doubled for each further one; none unless given.",
     ),
+    click.option(
+        "--after",
+        multiple=True,
+        metavar="JID[:ok|failed|any]",
+        help="Run them when this job has ended so (ok unless given), dead if it never will; repeatable.",
+    ),
+    click.option(
+        "--collect/--no-collect",
+        default=None,
+        help="Let their stdin be what the jobs that they are after have written to stdout, or not.",
+    ),
     click.option("--cwd", metavar="DIR", help="Where they start; new jobs in the current directory."),
     click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="A variable to hand over; repeatable."),
     click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rq_py.errors import UsageError
 from rq_py.formats.excerpt import shown
@@ -34,6 +34,8 @@ class Overrides:
         timeout: str | None = None,
         retries: int | None = None,
         backoff: str | None = None,
+        after: Sequence[str] = (),
+        collect: bool | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -44,16 +46,20 @@ class Overrides:
         self.stage = stage
         self.cwd = cwd
         self.env = env or {}
-        timing = {
+        conditions = {
             "not_before": not_before,
             "expires": expires,
             "timeout": timeout,
             "retries": retries,
             "backoff": backoff,
+            "after": after or None,
+            "collect": collect,
         }
-        spec = spec_from_mapping({"command": "true", **vars(self), **timing}, "option")
+        spec = spec_from_mapping({"command": "true", **vars(self), **conditions}, "option")
         #: What was given of these; an empty one unsets it. Times are the same for all jobs.
-        self.timing = {name: getattr(spec, name) for name, value in timing.items() if value is not None}
+        self.conditions = {
+            name: getattr(spec, name) for name, value in conditions.items() if value is not None
+        }
 
     def apply(self, spec: CheckedSpec, current_directory: str) -> CheckedSpec:
         """``spec`` with what was given; a job without a cwd gets the current directory."""
@@ -73,9 +79,12 @@ class Overrides:
             timeout=spec.timeout,
             retries=spec.retries,
             backoff=spec.backoff,
+            after=spec.after,
+            collect=spec.collect,
+            name=spec.name,
         )
-        if self.timing:
-            applied = applied._replace(**self.timing)
+        if self.conditions:
+            applied = applied._replace(**self.conditions)
         # Both were checked; only together their variables may be too long.
         return checked(applied, "job") if self.env and spec.env else CheckedSpec(*applied)
 

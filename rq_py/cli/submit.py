@@ -60,6 +60,8 @@ def command(
     job_timeout: str | None,
     retries: int | None,
     backoff: str | None,
+    after: Sequence[str],
+    collect: bool | None,
     cwd: str | None,
     env: Sequence[str],
     env_all: bool,
@@ -90,6 +92,8 @@ def command(
         timeout=job_timeout,
         retries=retries,
         backoff=backoff,
+        after=after,
+        collect=collect,
         cwd=None if cwd is None else os.path.abspath(cwd),
         env=variables(env, env_all, os.environ),
     )
@@ -179,7 +183,7 @@ def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -
     if first is None:
         raise RqError(f"{source}: no commands, nothing was submitted")
     for alike in chain((first,), jobs):
-        yield Alike(overrides.apply(alike.spec, directory), alike.commands)
+        yield alike._replace(spec=overrides.apply(alike.spec, directory))
 
 
 def _stdin() -> BinaryIO:

@@ -40,9 +40,9 @@ def command(context: Context, words: Sequence[str], quiet: bool, output: str, fi
     """Change jobs that are pending or holding, and print them.
 
     KEY is priority, command, tag, runner (the only node that may run them), restartable (true or false), cwd,
-    stdin (a file, or - for this one's stdin), data (a file or directory), not_before, expires, retries and
-    backoff (as submit's options), timeout (submit's --job-timeout), or state: holding keeps a job from
-    running, pending lets it. An empty value unsets tag, runner, stdin, data, and times and durations.
+    stdin (a file, or - for this one's stdin), data (a file or directory), not_before, expires, retries,
+    backoff, after and collect (as submit's options), timeout (submit's --job-timeout), or state: holding keeps a job from
+    running, pending lets it. An empty value unsets tag, runner, stdin, data, after, and times and durations.
 
     For -, and where no job is named, stdin names the jobs: a listing, of which the jids count, or one jid per
     line. All are changed at once. The exit status is 1 when a job is named that is neither pending nor
@@ -85,6 +85,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "tag": lambda text: text or None,
     "runner": lambda text: text or None,
     "restartable": _TRUTH.__getitem__,
+    "after": lambda text: text or None,
+    "collect": _TRUTH.__getitem__,
     "cwd": lambda text: os.path.abspath(_filled(text)),
     "stdin": stdin_source,
     "data": lambda text: text or None,
@@ -100,6 +102,7 @@ _KINDS = {
     "priority": "a whole number",
     "retries": "a whole number",
     "restartable": "true or false",
+    "collect": "true or false",
     "cwd": "a directory",
     "state": "pending or holding",
 }

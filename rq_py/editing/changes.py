@@ -1,9 +1,9 @@
-"""What an edit sets, as the API is given it, and checked as a plan of columns and files."""
+"""What an edit sets, as the API is given it, and checked as a plan of columns, files and other jobs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, cast
@@ -26,7 +26,7 @@ class TouchChanges(TypedDict, total=False):
     None unsets a runner (the node that is required), stdin, data, a cwd; ``env`` replaces all variables.
     ``state`` is pending or holding. ``stdin`` and ``data`` are copied to each job. ``not_before`` and
     ``expires`` are times, or + and a duration, ``timeout`` and ``backoff`` seconds or a duration, and None
-    unsets each of them.
+    unsets each of them. ``after`` is jids, or texts JID:CONDITION, instead of those before; None for none.
     """
 
     priority: int
@@ -42,6 +42,8 @@ class TouchChanges(TypedDict, total=False):
     timeout: float | str | None
     retries: int
     backoff: float | str | None
+    after: str | Sequence[str | int] | None
+    collect: bool
 
 
 class Changes(TouchChanges, total=False):
@@ -56,10 +58,11 @@ _NAMES = tuple(Changes.__annotations__)
 
 @dataclass(slots=True)
 class Plan:
-    """Checked changes: ``columns`` with their values, and ``files`` by kind, None where it is to go."""
+    """Checked changes: ``columns`` with their values, ``files`` by kind, None where it is to go, ``after``."""
 
     columns: dict[str, object] = field(default_factory=dict)
     files: dict[str, Source | Path | None] = field(default_factory=dict)
+    after: Sequence[str] | None = None  #: what the jobs are to be after, None for as they are
 
     @classmethod
     def of(cls, changes: Changes) -> Plan:
@@ -73,19 +76,24 @@ class Plan:
                 columns["env"] = env_text(spec.env)
             elif name == "state":
                 columns["state"] = State.HOLDING if spec.stage else State.PENDING
-            elif name not in KINDS:
+            elif name not in {"after", *KINDS}:
                 columns[name] = getattr(spec, name)
         files: dict[str, Source | Path | None] = {}
         if "stdin" in changes:
             files["stdin"] = changes["stdin"]
         if "data" in changes:
             files["data"] = None if changes["data"] is None else Path(changes["data"])
-        return cls(columns, files)
+        return cls(columns, files, spec.after if "after" in changes else None)
 
     @property
     def changes_anything(self) -> bool:
         """Whether anything was given."""
-        return bool(self.columns or self.files)
+        return bool(self.columns or self.files or self.after is not None)
+
+    @property
+    def is_about_others(self) -> bool:
+        """Whether it may change what the jobs are after, or collect."""
+        return self.after is not None or "collect" in self.columns or self.gives("stdin")
 
     def gives(self, kind: str) -> bool:
         """Whether the jobs are given a stdin or data (``kind``)."""

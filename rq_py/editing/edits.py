@@ -168,7 +168,7 @@ def _change(
 
 
 def apply(tx: Transaction, chosen: Chosen, plan: Plan, staging: Staging | None) -> None:
-    """Give the chosen jobs what is planned: their files, and their columns."""
+    """Give the chosen jobs what is planned: their files, their columns, and what they are after."""
     if staging is not None:
         jids = chosen.jids()
         known = frozenset(jids)
@@ -180,10 +180,19 @@ def apply(tx: Transaction, chosen: Chosen, plan: Plan, staging: Staging | None) 
     if sets:
         for batch in chosen.batches():
             tx.execute(f"UPDATE jobs SET {sets} WHERE {IN_BATCH}", {**values, **batch})  # noqa: S608
+    if plan.is_about_others:
+        from rq_py.editing import linking  # few edits are
+
+        if plan.after is not None:
+            linking.relink(tx, chosen, plan.after)
+        linking.check_collectors(tx)
 
 
 def begin_anew(tx: Transaction, chosen: Chosen) -> None:
     """Before a resubmit: keep how the last attempt ended, and forget a time of expiry that is over."""
+    from rq_py.editing import linking
+
+    linking.close(tx, chosen)
     now = utc_text()
     for batch in chosen.batches():
         tx.execute(_KEEP_OUTCOMES, batch)

@@ -61,6 +61,7 @@ def _work(
             return Edited(chosen, chosen.rows())
         batches = Batches(has_stdin=plan.gives("stdin"), has_data=plan.gives("data"))
         batches.append(spec, (spec.command,))
+        batches.complete()
         chosen.count = 1
         return Edited(chosen, insert(tx, batches, staging, token))
 

@@ -109,7 +109,7 @@ class Feeder:
                 claims.release(tx, key.jid, key.attempt, key.token)
             for key, known in begun.items():
                 claims.begin(tx, key.jid, key.attempt, key.token, pid=known.pid)
-            passed = self._due.look(tx)  # before the claim: what has expired is not claimed any more
+            looked = self._due.look(tx)  # before the claim: what has expired is not claimed any more
             jobs = self._claim(tx, shells, ahead)
             mine = claims.running_of(tx, self._session.feeder) if looks_around else []
             others = claims.feeders_with_running(tx) if looks_around else []
@@ -121,7 +121,7 @@ class Feeder:
         self._launch(jobs)
         testpoint.reached("launched")
         self._slots.confirm(self._session.runner, verdicts, self._ending.stopped)
-        self._due.done(passed)
+        self._due.done(looked)
         self._ahead.ticked([ended.elapsed for ended in exits], boottime() - started)
         self._plan_next(mark, offered=len(shells) + ahead, claimed=len(jobs), has_recorded=bool(exits))
         if looks_around:

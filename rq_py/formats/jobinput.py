@@ -57,15 +57,14 @@ def read_jobs(stream: BinaryIO, source: str) -> Iterator[Alike]:
         return
     rest = Pushback(line, stream)
     if detect(line, f"{source} line {number}") == "yaml":
-        for spec in read_yaml(rest, source, number):
-            yield Alike(spec, (spec.command,))
+        yield from read_yaml(rest, source, number)
         return
     for commands in read_lines(rest, source, number):
         if commands:
             yield Alike(CheckedSpec(commands[0]), commands)
 
 
-def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[CheckedSpec]:
+def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[Alike]:
     """Read jobs from YAML, see ``yamlinput.read_yaml``, which is imported only when there is any."""
     from rq_py.formats import yamlinput
 

@@ -100,7 +100,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "jid": lambda value: isinstance(value, int) and value > 0,
     **dict.fromkeys(("priority", "attempt"), _is_whole),
     **dict.fromkeys(("pid", "exit_status", "signal", "max_rss"), _or_unset(_is_whole)),
-    **dict.fromkeys(("has_stdin", "has_data", "restartable"), _is_flag),
+    **dict.fromkeys(("has_stdin", "has_data", "restartable", "collect"), _is_flag),
     **dict.fromkeys(("elapsed", "user_cpu", "system_cpu"), _or_unset(_is_seconds)),
     **dict.fromkeys(("submitter", "token"), _is_text),
     **dict.fromkeys(("runner", "reason", "feeder"), _or_unset(_is_text)),

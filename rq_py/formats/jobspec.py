@@ -6,14 +6,14 @@ Shared by every way in: YAML documents, lines, the command line and the Python A
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from rq_py.errors import InputError
 from rq_py.formats.excerpt import CHARACTERS, shown
 from rq_py.job import LISTED_FIELDS, MAX_COMMAND_BYTES, NODE_NAME, JobSpec, State
 
-#: What a mapping may hold: the fields of a listing, and ``stage``.
-INPUT_FIELDS = frozenset({*LISTED_FIELDS, "stage"})
+#: What a mapping may hold: the fields of a listing, and what is not kept.
+INPUT_FIELDS = frozenset({*LISTED_FIELDS, "stage", "name"})
 
 #: The longest tag, runner or cwd in bytes; PATH_MAX of Linux, and an environment string of the job each.
 MAX_TEXT_BYTES = 4096
@@ -37,10 +37,14 @@ class CheckedSpec(JobSpec):
 
 
 class Alike(NamedTuple):
-    """Jobs like ``spec``, but with these commands, which are checked too."""
+    """Jobs like ``spec``, but with these commands, which are checked too.
+
+    ``jid`` is of the listing from which the one job was read: in the same input it is that job's name.
+    """
 
     spec: CheckedSpec
     commands: Sequence[str]
+    jid: str | None = None
 
 
 def checked(spec: JobSpec, where: str) -> CheckedSpec:
@@ -94,8 +98,9 @@ def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> Check
             timeout=_duration(fields, "timeout"),
             retries=_retries(fields),
             backoff=_duration(fields, "backoff"),
+            **_dependencies(fields),
         )
-    except _Wrong as wrong:
+    except (_Wrong, InputError) as wrong:
         raise InputError(f"{where}: {wrong}") from None
 
 
@@ -192,6 +197,27 @@ def _retries(fields: Mapping[str, object]) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RETRIES:
         raise _Wrong(f"retries: {shown(value)} is not a whole number from 0 to {MAX_RETRIES}")
     return int(value)
+
+
+class _Dependencies(TypedDict, total=False):
+    """The fields of a ``JobSpec`` that are about other jobs, as far as they are given."""
+
+    after: tuple[str, ...]
+    collect: bool
+    name: str
+
+
+def _dependencies(fields: Mapping[str, object]) -> _Dependencies:
+    found: _Dependencies = {}
+    if fields.get("after") or fields.get("name") is not None:
+        from rq_py.formats.afterinput import parse, parse_name  # most jobs are after nothing
+
+        found["after"] = parse(fields.get("after"))
+        if fields.get("name") is not None:
+            found["name"] = parse_name(fields["name"])
+    if fields.get("collect") is not None:
+        found["collect"] = _flag(fields, "collect")
+    return found
 
 
 def _size(name: str, text: str) -> int:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from operator import itemgetter
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, TextIO, cast
 
 from rq_py.errors import UsageError
-from rq_py.formats import scalars
+from rq_py.formats import afters, scalars
 from rq_py.formats.attempts import Attempt, attempts_of, yaml_of
 from rq_py.job import LISTED_FIELDS, Job
 
-Value = str | int | float | bool | None | Mapping[str, str] | list[Attempt]
+#: What is written on lines of its own.
+Nested = Mapping[str, str] | list[Attempt] | list[int | str]
+Value = str | int | float | bool | None | Nested
 
 _TIMES = frozenset({"submitted", "started", "finished", "not_before", "expires"})
 _NUMBERS = {
@@ -28,7 +30,7 @@ _COUNTS = frozenset({"attempt", "retries"})
 #: Which column says whether a job has the path: one that has started has a stdout and a stderr.
 _PATHS = {"stdin": "has_stdin", "stdout": "started", "stderr": "started", "data": "has_data"}
 #: The columns that are true or false.
-_FLAGS = ("has_stdin", "has_data", "restartable")
+_FLAGS = ("has_stdin", "has_data", "restartable", "collect")
 _flags_of = itemgetter(*map(Job._fields.index, _FLAGS))
 #: Texts that many jobs have in common (a bulk submit or a claim gives all its jobs one time): how they are
 #: written is remembered.
@@ -74,10 +76,13 @@ def _getter(name: str) -> Callable[[Job], Value]:
         return lambda job: _env(job.env)
     if name == "attempts":
         return lambda job: attempts_of(job.attempts)
+    if name == "after":
+        return lambda job: afters.listed(job.after)
     if name == "state":
         return lambda job: str(job.state)  # a plain text, whoever writes it
-    if name == "restartable":
-        return lambda job: bool(job.restartable)
+    if name in _FLAGS:
+        is_set = _column(name)
+        return lambda job: bool(is_set(job))
     return _column(name)
 
 
@@ -102,6 +107,12 @@ def _env(text: str | None) -> Value:
     return text
 
 
+#: What reads the columns of the fields that are nested.
+_NESTED: Mapping[str, Callable[[str], Value]] = {
+    "env": _env,
+    "attempts": attempts_of,
+    "after": afters.listed,
+}
 _GETTERS: dict[str, Callable[[Job], Value]] = {name: _getter(name) for name in LISTED_FIELDS}
 
 
@@ -117,7 +128,7 @@ class _Notation:
         tail: str,
         text: Callable[[str], str],
         time: Callable[[str], str],
-        nested: Callable[[Mapping[str, str] | list[Attempt]], str],
+        nested: Callable[[Nested], str],
     ) -> None:
         self.head = head
         self.tail = tail
@@ -159,10 +170,10 @@ def _shape(key: tuple[object, ...], fields: tuple[str, ...] | None, notation: _N
         head, tail = notation.head % name, notation.tail
         unset = key[column] is type(None) or not flags.get(Job._fields[column], True)
         if unset and fields is not None:
-            template += f"{head}{scalars.scalar(False if name == 'restartable' else None)}{tail}"
+            template += f"{head}{scalars.scalar(False if name in _FLAGS else None)}{tail}"
         elif unset:
             pass
-        elif name == "restartable":
+        elif name in _FLAGS:
             template += f"{head}true{tail}"
         elif name in _PATHS:
             # Such a path needs no look at its characters.
@@ -190,9 +201,9 @@ def _writer(name: str, notation: _Notation, *, is_shown: bool) -> Callable[..., 
     head, tail = notation.head % name, notation.tail
     if name in _COUNTS:
         return lambda value: f"{head}{value}{tail}" if value else ""
-    if name in ("env", "attempts"):
+    if name in _NESTED:
         bare = head.rstrip(" ")  # no space before the lines of what is nested
-        read: Callable[[str], Value] = _env if name == "env" else attempts_of
+        read = _NESTED[name]
         return lambda text: (
             f"{bare}{_nested(value, notation)}{tail}" if (value := read(text)) or is_shown else ""
         )
@@ -205,16 +216,18 @@ def _writer(name: str, notation: _Notation, *, is_shown: bool) -> Callable[..., 
 
 
 def _nested(value: Value, notation: _Notation) -> str:
-    """The value of env or attempts with what separates it from its name."""
+    """The value of a nested field with what separates it from its name."""
     if isinstance(value, Mapping | list):
         return notation.nested(value)
     return " " + (notation.text(value) if isinstance(value, str) else scalars.scalar(value))
 
 
-def _yaml_nested(value: Mapping[str, str] | list[Attempt]) -> str:
-    """A mapping, or a list of attempts, nested in a job."""
+def _yaml_nested(value: Nested) -> str:
+    """A mapping or a list nested in a job."""
     if isinstance(value, list):
-        return yaml_of(value)
+        if isinstance(value[0], dict):
+            return yaml_of(cast("list[Attempt]", value))
+        return "".join(f"\n    - {one}" for one in value)
     entries = ((scalars.key(name).replace("\n", "\n    "), text) for name, text in value.items())
     return "".join(f"\n    {written} {scalars.text(text)}" for written, text in entries)
 
@@ -228,8 +241,8 @@ def yaml_items(jobs: Iterable[Job], fields: Sequence[str] | None = None) -> Iter
         yield f"-\n{text}" if text else "- {}\n"
 
 
-def _json_nested(value: Mapping[str, str] | list[Attempt]) -> str:
-    """A JSON object, or a list of attempts, nested in a job."""
+def _json_nested(value: Nested) -> str:
+    """A JSON object or list nested in a job."""
     import json
 
     return " " + json.dumps(value if isinstance(value, list) else dict(value))

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rq_py.errors import InputError
 from rq_py.formats.excerpt import shown
-from rq_py.formats.jobspec import spec_from_mapping
+from rq_py.formats.jobspec import Alike, spec_from_mapping
 from rq_py.formats.lineinput import Readable
-
-if TYPE_CHECKING:
-    from rq_py.formats.jobspec import CheckedSpec
 
 #: The longest text of one job in bytes. A command of 64 KiB and 1 MiB of variables fit, escaped as
 #: lavishly as YAML can.
@@ -33,27 +30,29 @@ _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,19})")
 _NO_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: With what a chunk may begin because the one before it ended in a character.
 _END_OF_CHARACTER = re.compile(rb"^[\x80-\xbf]{1,3}")
-_FLAGS = frozenset({"restartable", "stage"})
+_FLAGS = frozenset({"restartable", "stage", "collect"})
 _TYPED = frozenset({"priority", "retries", *_FLAGS})
 
 Fields = dict[str, object]
 
 
-def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[CheckedSpec]:
+def read_yaml(stream: Readable, source: str, first_line: int = 1) -> Iterator[Alike]:
     """Read jobs from YAML: a list of mappings, one mapping, or several documents of these.
 
     ``stream`` begins at line ``first_line`` of ``source``, which errors name. Raises InputError for what is
     not YAML or not UTF-8, for tags, aliases and nested values, and for what ``spec_from_mapping`` refuses.
     """
     for line, fields in read_mappings(stream, source, first_line):
-        yield spec_from_mapping(fields, f"{source} line {line}")
+        spec = spec_from_mapping(fields, f"{source} line {line}")
+        jid = fields.get("jid")
+        yield Alike(spec, (spec.command,), jid if isinstance(jid, str) else None)
 
 
 def read_mappings(stream: Readable, source: str, first_line: int = 1) -> Iterator[tuple[int, Fields]]:
     """Read the mappings of a YAML stream with the line at which each begins; their fields are not checked.
 
     ``priority`` is an int where it is written as one, ``restartable`` and ``stage`` are bools, ``env`` is a
-    mapping, a plain null is None, and everything else is the text as written. Raises InputError.
+    mapping, ``after`` may be a list, a plain null is None, and everything else is the text as written. Raises InputError.
     """
     return _Documents(stream, source, first_line).mappings()
 
@@ -123,6 +122,9 @@ class _Documents:
             elif name == "env" and isinstance(event, self._events.MappingStartEvent):
                 self._untagged(event)
                 fields[name] = self._variables()
+            elif name == "after" and isinstance(event, self._events.SequenceStartEvent):
+                self._untagged(event)
+                fields[name] = self._texts(name)
             elif name == "attempts" and isinstance(event, self._events.SequenceStartEvent):
                 self._pass_over(event)  # what the queue has written is left behind
             else:
@@ -138,6 +140,15 @@ class _Documents:
                 depth += 1
             elif isinstance(event, events.CollectionEndEvent):
                 depth -= 1
+
+    def _texts(self, name: str) -> list[str | None]:
+        """The list of single values in field ``name``, behind its start."""
+        texts = []
+        while not isinstance(event := self._next(), self._events.SequenceEndEvent):
+            if not isinstance(event, self._scalar):
+                raise self._error(f"{shown(name)}: {self._what(event)}, not a single value", event)
+            texts.append(self._plain(event))
+        return texts
 
     def _variables(self) -> Fields:
         """The mapping ``env``, behind its start; values that are no text are left to the checks."""

@@ -18,8 +18,15 @@ ATTEMPTS = """
         )), '[]') || '' FROM (SELECT * FROM attempts WHERE attempts.jid = jobs.jid ORDER BY attempt) AS a) END
 """
 
+#: The jobs that a job is after, a JSON list as text; they are looked for only where there are any.
+AFTER = """
+    CASE WHEN links & 1 THEN (
+        SELECT nullif(json_group_array(iif(d.condition = 'ok', d.after, d.after || ':' || d.condition)), '[]')
+            || '' FROM (SELECT * FROM dependencies WHERE dependencies.jid = jobs.jid ORDER BY after) AS d) END
+"""
+
 #: The columns that a Job is made of, in its order.
-COLUMNS = ", ".join((*(name for name in Job._fields if name != "attempts"), ATTEMPTS))
+COLUMNS = ", ".join({"attempts": ATTEMPTS, "after": AFTER}.get(name, name) for name in Job._fields)
 
 #: The same for who needs no earlier attempts: a claim must not take longer the more there were.
 CLAIM_COLUMNS = ", ".join((*(name for name in Job._fields if name != "attempts"), "NULL"))
@@ -30,9 +37,8 @@ _KEPT = """jid, attempt, token, runner, pid, started, finished, elapsed, exit_st
 KEEP_OUTCOME = f"INSERT OR IGNORE INTO attempts ({_KEPT}) SELECT {_KEPT} FROM jobs"  # noqa: S608
 
 _STATES = {state.value: state for state in State}
-_STATE, _STDIN, _DATA, _RESTARTABLE = map(
-    Job._fields.index, ("state", "has_stdin", "has_data", "restartable")
-)
+_STATE = Job._fields.index("state")
+_FLAGS = tuple(map(Job._fields.index, ("has_stdin", "has_data", "restartable", "collect")))
 
 
 def jobs_of(rows: sqlite3.Cursor | Iterable[list[object]]) -> Iterator[Job]:
@@ -40,6 +46,6 @@ def jobs_of(rows: sqlite3.Cursor | Iterable[list[object]]) -> Iterator[Job]:
     for row in rows:
         values = list(row)
         values[_STATE] = _STATES[values[_STATE]]
-        for index in (_STDIN, _DATA, _RESTARTABLE):
+        for index in _FLAGS:
             values[index] = bool(values[index])
         yield Job._make(values)

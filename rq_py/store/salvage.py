@@ -24,6 +24,21 @@ from rq_py.store.files import file_errors
 _DAMAGE = (sqlite3.DatabaseError, OverflowError, ValueError)
 
 
+#: The other tables that are saved, each with what its rows are ordered by.
+_SMALL_TABLES = (
+    ("submits", "token"),
+    ("removals", "jid"),
+    ("attempts", "jid"),
+    ("dependencies", "jid"),
+    ("settling", "jid"),
+)
+#: A job that is lost counts as deleted for those that are after it.
+_SETTLE_LOST = """
+    INSERT INTO settling (jid, gone) SELECT DISTINCT after, 'failed' FROM dependencies
+    WHERE met = 0 AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.jid = after) ON CONFLICT DO NOTHING
+"""
+
+
 @dataclass(slots=True)
 class Salvaged:
     """How many jobs were saved, and how many places in the table hold a job that cannot be read."""
@@ -76,10 +91,11 @@ def _rescue(
     new.execute("INSERT INTO generation (number, maker) VALUES (0, 'salvage')")
     given = _highest_given(old, directory)
     found = _jobs(old, new, given)
-    for table, key in (("submits", "token"), ("removals", "jid"), ("attempts", "jid")):
+    for table, key in _SMALL_TABLES:
         if table in tables:
             _small_table(old, new, table, key)
     new.execute("DELETE FROM attempts WHERE jid NOT IN (SELECT jid FROM jobs)")
+    new.execute(_SETTLE_LOST)
     new.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
     (highest,) = new.execute("SELECT max(coalesce(max(jid), 0), ?) FROM jobs", (given,)).fetchone()
     new.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (highest,))

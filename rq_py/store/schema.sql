@@ -2,7 +2,7 @@
 -- No SQLite feature newer than 3.34 (Enterprise Linux 9). Times are UTC text as
 -- 2026-11-20 15:06:49.514387Z, which sorts as time does and is what `rqpy query` compares with.
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- One row, changed by every new generation.
 CREATE TABLE generation (
@@ -10,6 +10,8 @@ CREATE TABLE generation (
     maker  TEXT NOT NULL                -- token of the process that made it
 );
 
+-- What later schemas have added stands at the end, in SQLite's own spelling: `links` is a set of bits, 1 for a job
+-- that is after others, 2 for one that others are after; `collect` says that its stdin is what those wrote.
 CREATE TABLE jobs (
     jid             INTEGER PRIMARY KEY AUTOINCREMENT,  -- AUTOINCREMENT: never used again
     priority        INTEGER NOT NULL,
@@ -61,7 +63,7 @@ CREATE TABLE jobs (
              WHEN waits & 1 AND (expires IS NULL OR not_before <= expires) THEN not_before
              ELSE expires END
     ) VIRTUAL
-);
+, links INTEGER NOT NULL DEFAULT 0, collect INTEGER NOT NULL DEFAULT 0);
 
 -- The claim: two short range scans, '' and this node, whatever else is waiting.
 CREATE INDEX jobs_ready ON jobs (ready, priority DESC, jid) WHERE ready IS NOT NULL;
@@ -201,3 +203,31 @@ CREATE INDEX submits_first_jid ON submits (first_jid);
 -- Jobs that were deleted and whose streams and data are still to be removed: that is done without the lock,
 -- and by the next feeder that starts when whoever deleted them was killed.
 CREATE TABLE removals (jid INTEGER PRIMARY KEY);
+
+-- Which job is after which other one, and with what end of that.
+CREATE TABLE dependencies (
+    jid       INTEGER NOT NULL,         -- the job that waits
+    after     INTEGER NOT NULL,         -- the other one; it may be gone
+    condition TEXT NOT NULL,            -- ok, failed, any
+    met       INTEGER NOT NULL,         -- 0 not yet, 1 met, 2 it cannot be any more
+    PRIMARY KEY (jid, after)
+) WITHOUT ROWID;
+-- Who is after a job whose end has changed, and does not know it yet.
+CREATE INDEX dependencies_after ON dependencies (after, condition, met);
+-- Whether anything is left that a job waits for, of however many.
+CREATE INDEX dependencies_unmet ON dependencies (jid, met) WHERE met <> 1;
+
+-- The linked jobs that began to wait, have ended or are gone: they, and those after them, are to be looked at.
+CREATE TABLE settling (
+    jid  INTEGER PRIMARY KEY,
+    gone TEXT                           -- how a job that was deleted had ended: ok, failed
+);
+CREATE TRIGGER links_update AFTER UPDATE OF state, exit_status, reason ON jobs
+WHEN new.links AND new.state <> 'running' BEGIN
+    INSERT INTO settling (jid) VALUES (new.jid) ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER links_delete AFTER DELETE ON jobs WHEN old.links BEGIN
+    INSERT INTO settling VALUES (old.jid, CASE WHEN old.state = 'finished' AND old.exit_status IS 0
+        AND old.reason IS NOT 'timeout' THEN 'ok' ELSE 'failed' END)
+    ON CONFLICT DO UPDATE SET gone = excluded.gone;
+END;

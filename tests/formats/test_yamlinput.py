@@ -22,7 +22,8 @@ pytestmark = pytest.mark.usefixtures("parser")
 
 
 def read(text: str | bytes) -> list[JobSpec]:
-    return list(read_yaml(io.BytesIO(text if isinstance(text, bytes) else text.encode()), "in"))
+    stream = io.BytesIO(text if isinstance(text, bytes) else text.encode())
+    return [alike.spec for alike in read_yaml(stream, "in")]
 
 
 def error(text: str | bytes) -> str:
