@@ -57,7 +57,7 @@ class Batches:
             self._end_batch()
             self._like = spec
             if spec.after:
-                self.names.want(spec.after)
+                self.names.want(_after(spec))
             elif spec.collect:
                 raise InputError("collect: the job is after no others: say --after, or after:")
             if spec.collect and (self._has_stdin or spec.stdin):
@@ -96,7 +96,7 @@ class Batches:
             retries=spec.retries,
             backoff=spec.backoff,
             collect=spec.collect,
-            after=list(spec.after),
+            after=list(_after(spec)),
         )
 
     def __iter__(self) -> Iterator[tuple[Common, list[str]]]:
@@ -115,6 +115,11 @@ class Batches:
         for common, commands in self:
             yield common.after, position, len(commands)
             position += len(commands)
+
+
+def _after(spec: JobSpec) -> Sequence[str]:
+    """What a checked job is after."""
+    return cast("Sequence[str]", spec.after)
 
 
 def env_text(variables: Mapping[str, str]) -> str | None:

@@ -142,29 +142,32 @@ def unlink(tx: Transaction, followers: str, values: dict[str, object]) -> None:
 def settle(tx: Transaction, now: str, most: int = MOST) -> Settled:
     """Open the jobs whose conditions are met now, close those of which they no longer are, bury the others.
 
-    It ends when about ``most`` rows were looked at.
+    It ends when about ``most`` rows were changed.
     """
     buried = 0
-    while most > 0 and (rows := tx.execute(_SETTLING, (min(most, 1000),)).fetchall()):
+    while rows := tx.execute(_SETTLING, (min(most, 1000),)).fetchall():
         for jid, gone in rows:
+            if most <= 0:
+                return Settled(buried, True)
             job = tx.execute(_JOB, (jid,)).fetchone()
             links, waits, end = job or (FOLLOWED, False, gone)
-            most -= 1
+            changed = dead = 0
             if job is None:
-                most -= tx.execute(_FORGET, {"jid": jid, "most": most}).rowcount
-            elif waits and links & FOLLOWS:
-                with tx.beating():
-                    tx.execute(_OWN, (jid,))
-            if links & FOLLOWED:
-                changed, dead = _settle_followers(tx, jid, end, now, most)
-                most, buried = most - changed, buried + dead
-            if most <= 0:  # there may be more of this one
-                break
+                changed = tx.execute(_FORGET, {"jid": jid, "most": most}).rowcount
+            if links & FOLLOWED and changed < most:
+                told, dead = _settle_followers(tx, jid, end, now, most - changed)
+                changed += told
+            buried += dead
+            if changed >= most:  # there may be more of this one
+                return Settled(buried, True)
             tx.execute("DELETE FROM settling WHERE jid = ?", (jid,))
             if waits and links & FOLLOWS:
+                with tx.beating():
+                    tx.execute(_OWN, (jid,))
                 buried += evaluate(tx, "jid = :jid", {"jid": jid}, now)
+            most -= changed + 1
         tx.beat()
-    return Settled(buried, most <= 0)
+    return Settled(buried, False)
 
 
 def _settle_followers(tx: Transaction, jid: int, end: str | None, now: str, most: int) -> tuple[int, int]:
@@ -176,7 +179,7 @@ def _settle_followers(tx: Transaction, jid: int, end: str | None, now: str, most
     for condition in CONDITIONS:
         met = 0 if end is None else 1 if condition in ("any", end) else 2
         untrue = [other for other in range(3) if other != met]
-        values = (jid, condition, *untrue, max(most - told, 0))
+        values = (jid, condition, *untrue, most - told)
         for (follower,) in tx.execute(_UNTRUE, values).fetchall():
             tx.execute(_NOTE, (met, follower, jid))
             tx.execute(_OPEN, (follower,))

@@ -62,10 +62,12 @@ class Reason(StrEnum):
 TIMED_OUT = "timeout"
 
 
-class Timing(TypedDict, total=False):
-    """Conditions of time as keywords: ``not_before`` and ``expires`` are times in UTC, or such as ``+30m``.
+class Conditions(TypedDict, total=False):
+    """When a job is run, how often, and after which others, as keywords.
 
-    ``timeout`` (of one attempt) and ``backoff`` (before the first of ``retries``, then doubled) are seconds.
+    ``not_before`` and ``expires`` are times in UTC, or such as ``+30m``; ``timeout`` (of one attempt) and
+    ``backoff`` (before the first of ``retries``, then doubled) are seconds.
+    ``after`` is jids, or texts JID:CONDITION; with ``collect`` the job reads what those jobs have written.
     """
 
     not_before: str | None
@@ -73,6 +75,8 @@ class Timing(TypedDict, total=False):
     timeout: float | None
     retries: int
     backoff: float | None
+    after: Sequence[str | int] | str | int
+    collect: bool
 
 
 class Job(NamedTuple):
@@ -187,6 +191,6 @@ class JobSpec(NamedTuple):
     timeout: float | None = None  # seconds that an attempt may take
     retries: int = 0  # how often it is tried again when it has failed
     backoff: float | None = None  # seconds before the first of them, twice as many before each further
-    after: Sequence[str] = ()  # ``12``, ``12:failed``, or ``build:any`` with the name of a job of the same submit
+    after: Sequence[str | int] | str | int = ()  # 12, ``12:failed``, ``build:any``: a name in the same submit
     collect: bool = False  # its stdin is what these have written to stdout
     name: str | None = None  # what ``after`` of others in the same submit calls it; not kept

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
 from rq_py.errors import NotFound
-from rq_py.job import Job, JobSpec, Timing
+from rq_py.job import Conditions, Job, JobSpec
 from rq_py.wake import wake
 from rq_py.wholequeue import WholeQueue
 
@@ -74,7 +74,7 @@ class Queue(WholeQueue):
         data: str | os.PathLike[str] | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
-        **timing: Unpack[Timing],
+        **conditions: Unpack[Conditions],
     ) -> Job:
         """Submit one shell command; when this returns, the job is on stable storage.
 
@@ -90,7 +90,7 @@ class Queue(WholeQueue):
             stage=stage,
             cwd=os.getcwd() if cwd is None else cwd,
             env=env or {},
-            **timing,
+            **conditions,
         )
         (job,) = self.submit_many([spec], stdin=stdin, data=data)
         return job

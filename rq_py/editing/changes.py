@@ -83,7 +83,7 @@ class Plan:
             files["stdin"] = changes["stdin"]
         if "data" in changes:
             files["data"] = None if changes["data"] is None else Path(changes["data"])
-        return cls(columns, files, spec.after if "after" in changes else None)
+        return cls(columns, files, cast("Sequence[str]", spec.after) if "after" in changes else None)
 
     @property
     def changes_anything(self) -> bool:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rq_py.feeder import collecting
 from rq_py.formats import listing
 from rq_py.job import Job
 from rq_py.queuedir import QueueDir
@@ -65,9 +66,9 @@ def for_launch(job: Job, place: Place) -> str:
     try:
         script = _build(job, place)
     except (ValueError, AttributeError, TypeError, RecursionError):  # somebody else than rqpy wrote the row
-        return _refusal(job, place, "its env is not a JSON object of texts")
+        return refusal(job, place, "its env is not a JSON object of texts")
     if len(script) > LONGEST_SCRIPT:
-        return _refusal(
+        return refusal(
             job, place, f"it needs a script of {len(script)} characters: hand over fewer variables"
         )
     return script
@@ -83,13 +84,15 @@ def _build(job: Job, place: Place) -> str:
             *_directory(job, place),
             # The one copy of the command: a command of 64 KiB of quotes must still fit into one message.
             # The space is for bash, where a command that begins with a '-' would be an option of eval's.
+            *([f"{collecting.reader(job, quote(f'{place.root}/stdout'))} |"] if job.collect else []),
             'eval " $RQ_COMMAND"',
             "",
         ]
     )
 
 
-def _refusal(job: Job, place: Place, why: str) -> str:
+def refusal(job: Job, place: Place, why: str) -> str:
+    """A script that says on the job's stderr ``why`` it cannot be run, and ends with 126."""
     lines = ["exec 3<&- 4<&-", *_streams(job, place), _complaint(job, why), "exit 126", ""]
     return "\n".join(lines)
 
@@ -142,12 +145,15 @@ def _may_be_handed_over(name: str) -> bool:
 
 def variables(job: Job, place: Place) -> dict[str, str]:
     """What a job is told about itself: RQ, RQ_Q, RQ_JOB and RQ_<FIELD> for every listed field that is set."""
+    about_others = collecting.variables(job, place.queue)
+    if collecting.has_long_list(job):
+        job = job._replace(after=None)
     fields = listing.fields_of(job, None)
     values = {"RQ": place.program} if place.program else {}
-    values |= {"RQ_Q": place.root, "RQ_JOB": _document(job, fields)}
+    values |= {"RQ_Q": place.root, "RQ_JOB": _document(job, fields), **about_others}
     for name, value in fields.items():
-        if name == "attempts":
-            continue  # a list: RQ_JOB holds it
+        if name in ("attempts", "after"):
+            continue  # lists: RQ_JOB holds them
         if name in _PATHS:
             text = f"{place.root}/{value}"
         elif name == "env":

@@ -12,8 +12,8 @@ import signal
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rq_py.claims import Verdict
-from rq_py.errors import ProtocolError, RunnerError, RunnerGone
-from rq_py.feeder import script
+from rq_py.errors import ProtocolError, RunnerError, RunnerGone, StorageError
+from rq_py.feeder import collecting, script
 from rq_py.feeder.leftovers import key_of
 from rq_py.feeder.log import LOG
 from rq_py.feeder.pace import Backoff
@@ -139,7 +139,7 @@ class Slots:
         waiting = {key_of(job): job for job in jobs}
         result = runner.launch(
             [
-                Launch(job.pid, key, job.restartable, script.for_launch(job, place))
+                Launch(job.pid, key, job.restartable, _script(job, place))
                 for key, job in waiting.items()
             ],
             self.count,
@@ -194,3 +194,13 @@ class Slots:
         if not self.launching.failing:
             LOG.error("cannot launch: %s; trying again", why)
         self.launching.failed()
+
+
+def _script(job: Job, place: script.Place) -> str:
+    """The script of ``job``; what it is after is in a file then, where that has no room elsewhere."""
+    if collecting.needs_file(job):
+        try:
+            collecting.write_list(job, place.queue, 0o666 & ~place.stream_umask)
+        except StorageError as error:
+            return script.refusal(job, place, str(error))
+    return script.for_launch(job, place)
