@@ -64,7 +64,7 @@ _BURY = f"""
     WHERE {{followers}} AND state IN ('pending', 'holding') AND {_NEVER}
 """  # noqa: S608
 
-_SETTLING = "SELECT jid, gone FROM settling ORDER BY jid LIMIT ?"
+_SETTLING = "SELECT jid, gone FROM settling ORDER BY jid LIMIT 1000"
 _JOB = f"SELECT links, state IN ('pending', 'holding'), {_HOW} FROM jobs WHERE jid = ?"  # noqa: S608
 _OWN = f"""
     UPDATE dependencies SET met = (
@@ -145,7 +145,7 @@ def settle(tx: Transaction, now: str, most: int = MOST) -> Settled:
     It ends when about ``most`` rows were changed.
     """
     buried = 0
-    while rows := tx.execute(_SETTLING, (min(most, 1000),)).fetchall():
+    while rows := tx.execute(_SETTLING).fetchall():
         for jid, gone in rows:
             if most <= 0:
                 return Settled(buried, True)
@@ -161,9 +161,10 @@ def settle(tx: Transaction, now: str, most: int = MOST) -> Settled:
             if changed >= most:  # there may be more of this one
                 return Settled(buried, True)
             tx.execute("DELETE FROM settling WHERE jid = ?", (jid,))
-            if waits and links & FOLLOWS:
-                with tx.beating():
-                    tx.execute(_OWN, (jid,))
+            if links & FOLLOWS:
+                if waits:
+                    with tx.beating():
+                        tx.execute(_OWN, (jid,))
                 buried += evaluate(tx, "jid = :jid", {"jid": jid}, now)
             most -= changed + 1
         tx.beat()

@@ -172,7 +172,7 @@ def _document(job: Job, fields: Iterable[str]) -> str:
     if _size("RQ_JOB", text) <= LONGEST_VARIABLE:
         return text
     shown = list(fields)
-    for left_out in ("env", "command", "cwd", "tag"):
+    for left_out in ("after", "env", "command", "cwd", "tag"):
         shown = [name for name in shown if name != left_out]
         text = f"---\n{next(listing.yaml_items([job], shown))}"
         if _size("RQ_JOB", text) <= LONGEST_VARIABLE:

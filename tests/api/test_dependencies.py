@@ -101,6 +101,9 @@ def test_what_has_ended_at_the_submit_is_evaluated_at_once(queue: Queue) -> None
     assert queue.job(4) == third
     assert is_open(queue, 2)
     assert is_open(queue, 5)
+    sixth, seventh = queue.submit_many([JobSpec("b", after="x"), JobSpec("a", name="x", after="3")])
+    assert (sixth.state, seventh.state) == (State.DEAD, State.DEAD), "also what comes before the one that it is after"
+    assert [job.state for job in queue.jobs(6, 7)] == [State.DEAD, State.DEAD]
     assert claimed(queue, 9) == [queue.job(2), queue.job(5)]
 
 
@@ -176,6 +179,35 @@ def test_a_resubmit_of_both_keeps_the_order(queue: Queue) -> None:
     assert [job.jid for job in claimed(queue, 9)] == [1, 2]
     settled(queue, 1)
     assert not is_open(queue, 3)
+
+
+def test_what_is_resubmitted_is_not_opened_by_what_was_true_before(queue: Queue) -> None:
+    """A feeder may have settled it, and not yet the job that it is after."""
+    queue.submit_many([JobSpec("true", stage=True), JobSpec("true")])
+    queue.update(1, after=2, state="pending")
+    run(queue, 2)
+    run(queue, 1)
+    queue.resubmit(1, 2)
+    with queue.store.write() as tx:
+        assert settle(tx, utc_text(), 1).is_rest
+    assert not is_open(queue, 1)
+
+
+def test_what_is_still_to_be_settled_is_not_opened_by_another(queue: Queue) -> None:
+    queue.submit_many([JobSpec("true"), JobSpec("true"), JobSpec("true", after=[1, 2])])
+    for jid in (1, 2, 3):
+        run(queue, jid)
+    queue.resubmit(1)
+    settled(queue)
+    (job,) = claimed(queue)
+    end(queue, job)
+    queue.resubmit(2, 3)
+    with queue.store.write() as tx:
+        assert settle(tx, utc_text(), 1).is_rest
+    assert not is_open(queue, 3)
+    settled(queue)
+    run(queue, 2)
+    assert is_open(queue, 3)
 
 
 def test_what_was_open_closes_when_the_other_runs_again(queue: Queue) -> None:
@@ -339,21 +371,29 @@ class Model:
 
 
 numbers = st.integers(0, 7)
+afters = st.lists(st.tuples(numbers, st.sampled_from(["ok", "failed", "any"])), max_size=3)
+submits = st.tuples(st.just("submit"), afters)
 steps = st.one_of(
-    st.tuples(st.just("submit"), st.lists(st.tuples(numbers, st.sampled_from(["ok", "failed", "any"])), max_size=3)),
+    submits,
     st.tuples(st.sampled_from(["succeed", "fail", "lose", "release", "hold", "unhold"]), numbers),
     st.tuples(st.sampled_from(["delete", "resubmit"]), st.lists(numbers, min_size=1, max_size=3)),
 )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(script=st.lists(steps, min_size=3, max_size=25), most=st.sampled_from([1, 2, 5, 5000]))
-def test_settling_finds_what_is_true(queue: Queue, script: list[tuple[str, object]], most: int) -> None:
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    beginning=st.lists(submits, min_size=5, max_size=8),
+    script=st.lists(steps, min_size=3, max_size=15),
+    most=st.sampled_from([2, 1, 5, 5000]),
+)
+def test_settling_finds_what_is_true(
+    queue: Queue, beginning: list[tuple[str, object]], script: list[tuple[str, object]], most: int
+) -> None:
     with queue.store.write() as tx:
         for table in ("jobs", "dependencies", "settling", "removals"):
             tx.execute(f"DELETE FROM {table}")  # noqa: S608
     model = Model()
-    for verb, argument in script:
+    for verb, argument in [*beginning, *script]:
         gone = apply(queue, model, verb, argument)
         settled(queue, most)
         model.settle(gone)
