@@ -28,7 +28,7 @@ MOST = 5000
 #: Jids that one statement is given.
 _CHUNK = 10_000
 
-#: How the job of a row has ended, NULL while it has not. A trigger of the schema says the same of one deleted.
+#: How the job of a row has ended, NULL while it has not. A trigger says the same of one that is deleted.
 _HOW = """
     CASE WHEN state NOT IN ('finished', 'dead') THEN NULL
          WHEN state = 'finished' AND exit_status IS 0 AND reason IS NOT 'timeout' THEN 'ok'
@@ -55,7 +55,7 @@ _LINK = f"""
 _FOLLOWED = f"""
     UPDATE jobs SET links = links | {FOLLOWED}
     WHERE jid IN (SELECT value FROM json_each(:jids)) AND NOT links & {FOLLOWED}
-"""
+"""  # noqa: S608
 _FOLLOWS = f"""
     UPDATE jobs SET links = links | {FOLLOWS}, waits = {_WAITS.format(others=0)} WHERE {{followers}}
 """  # noqa: S608
@@ -217,7 +217,7 @@ _SET_LINKS = f"""
 """  # noqa: S608
 _CLOSE = f"""
     UPDATE jobs SET waits = (waits & ~{AFTER}) | iif(links & {FOLLOWS}, {AFTER}, 0) WHERE {{jobs}}
-"""
+"""  # noqa: S608
 _SETTLE_ALL = """
     INSERT INTO settling (jid) SELECT jid FROM jobs WHERE links AND {jobs} ON CONFLICT DO NOTHING
 """

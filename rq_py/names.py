@@ -1,7 +1,7 @@
 """The names by which the jobs of one submit are after one another: to which job each belongs, and no cycles.
 
-A name is what ``name`` says, and the jid of a job that was read from a listing: a copy is then after the copies
-of the jobs that the original was after. Names live as long as the submit.
+A name is what ``name`` says, and the jid of a job that was read from a listing: a copy is then after the
+copies of the jobs that the original was after. Names live as long as the submit.
 """
 
 from __future__ import annotations
@@ -56,9 +56,11 @@ class Names:
         targets = set(self._places.values())
         before: dict[int, set[int]] = {}
         for after, first, count in jobs:
-            others = {self._places[one] for one in (text.partition(":")[0] for text in after) if one in self._places}
+            others = {
+                self._places[one] for one in (text.partition(":")[0] for text in after) if one in self._places
+            }
             if others:
-                before |= {place: others for place in targets.intersection(range(first, first + count))}
+                before |= dict.fromkeys(targets.intersection(range(first, first + count)), others)
         if not any(place >= own for own, others in before.items() for place in others):
             return  # each is after earlier ones
         import graphlib
@@ -70,7 +72,7 @@ class Names:
             raise InputError(f"after: {names[error.args[1][0]]} would be after itself") from None
 
     def resolved(self, after: Iterable[str], first_jid: int) -> list[tuple[int, str]]:
-        """The jids, ascending, that ``after`` means, with the conditions; ``first_jid`` is that of the submit.
+        """The jids, ascending, that ``after`` means, with the conditions, in a submit from ``first_jid`` on.
 
         Raises InputError for a jid that is meant twice.
         """

@@ -41,8 +41,9 @@ def command(context: Context, words: Sequence[str], quiet: bool, output: str, fi
 
     KEY is priority, command, tag, runner (the only node that may run them), restartable (true or false), cwd,
     stdin (a file, or - for this one's stdin), data (a file or directory), not_before, expires, retries,
-    backoff, after and collect (as submit's options), timeout (submit's --job-timeout), or state: holding keeps a job from
-    running, pending lets it. An empty value unsets tag, runner, stdin, data, after, and times and durations.
+    backoff, after and collect (as submit's options), timeout (submit's --job-timeout), or state: holding
+    keeps a job from running, pending lets it. An empty value unsets tag, runner, stdin, data, after, and
+    times and durations.
 
     For -, and where no job is named, stdin names the jobs: a listing, of which the jids count, or one jid per
     line. All are changed at once. The exit status is 1 when a job is named that is neither pending nor

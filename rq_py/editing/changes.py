@@ -42,7 +42,7 @@ class TouchChanges(TypedDict, total=False):
     timeout: float | str | None
     retries: int
     backoff: float | str | None
-    after: str | Sequence[str | int] | None
+    after: Sequence[str | int] | str | int | None
     collect: bool
 
 
@@ -58,7 +58,7 @@ _NAMES = tuple(Changes.__annotations__)
 
 @dataclass(slots=True)
 class Plan:
-    """Checked changes: ``columns`` with their values, ``files`` by kind, None where it is to go, ``after``."""
+    """Checked changes: ``columns`` with their values, and ``files`` by kind, None where it is to go."""
 
     columns: dict[str, object] = field(default_factory=dict)
     files: dict[str, Source | Path | None] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from rq_py.store.transaction import Transaction
 _NO_COLLECTOR = f"""
     SELECT jid, has_stdin FROM jobs WHERE jid IN (SELECT jid FROM chosen) AND collect
         AND (has_stdin OR NOT links & {FOLLOWS}) LIMIT 1
-"""
+"""  # noqa: S608
 _CLOSE = f"UPDATE jobs SET waits = waits | {AFTER} WHERE {IN_BATCH} AND links & {FOLLOWS}"  # noqa: S608
 
 

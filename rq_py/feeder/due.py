@@ -33,7 +33,7 @@ class Due:
         return boottime() >= self.at
 
     def look(self, tx: Transaction) -> Looked:
-        """Open and bury what is due, and what others have let; to be told to ``done`` when it is committed."""
+        """Open and bury what is due, and what others let; to be told to ``done`` when that is committed."""
         now = clock.utc_text()
         passed = pass_due(tx, now)  # first: what is after a job that has expired need not wait for a tick
         return Looked(passed, settle(tx, now))

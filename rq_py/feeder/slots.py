@@ -138,10 +138,7 @@ class Slots:
             return
         waiting = {key_of(job): job for job in jobs}
         result = runner.launch(
-            [
-                Launch(job.pid, key, job.restartable, _script(job, place))
-                for key, job in waiting.items()
-            ],
+            [Launch(job.pid, key, job.restartable, _script(job, place)) for key, job in waiting.items()],
             self.count,
         )
         self._moved_at = boottime()

@@ -55,5 +55,7 @@ def _parse_one(word: str) -> After:
 def parse_name(value: object) -> str:
     """What a job is called within its submit. Raises InputError."""
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise InputError(f"name: {shown(value)} does not begin with a letter, or is not of letters, digits and _.-")
+        raise InputError(
+            f"name: {shown(value)} does not begin with a letter, or is not of letters, digits and _.-"
+        )
     return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from operator import itemgetter
-from typing import NamedTuple, TextIO, cast
+from typing import Any, NamedTuple, TextIO
 
 from rq_py.errors import UsageError
 from rq_py.formats import afters, scalars
@@ -72,12 +72,9 @@ def _getter(name: str) -> Callable[[Job], Value]:
     if name in _PATHS:
         is_there = _column(_PATHS[name])
         return lambda job: f"{name}/{job.jid}" if is_there(job) else None
-    if name == "env":
-        return lambda job: _env(job.env)
-    if name == "attempts":
-        return lambda job: attempts_of(job.attempts)
-    if name == "after":
-        return lambda job: afters.listed(job.after)
+    if name in _NESTED:
+        read, text = _NESTED[name], _column(name)
+        return lambda job: read(text(job))
     if name == "state":
         return lambda job: str(job.state)  # a plain text, whoever writes it
     if name in _FLAGS:
@@ -108,7 +105,7 @@ def _env(text: str | None) -> Value:
 
 
 #: What reads the columns of the fields that are nested.
-_NESTED: Mapping[str, Callable[[str], Value]] = {
+_NESTED: Mapping[str, Callable[[Any], Value]] = {
     "env": _env,
     "attempts": attempts_of,
     "after": afters.listed,
@@ -226,7 +223,7 @@ def _yaml_nested(value: Nested) -> str:
     """A mapping or a list nested in a job."""
     if isinstance(value, list):
         if isinstance(value[0], dict):
-            return yaml_of(cast("list[Attempt]", value))
+            return yaml_of(value)
         return "".join(f"\n    - {one}" for one in value)
     entries = ((scalars.key(name).replace("\n", "\n    "), text) for name, text in value.items())
     return "".join(f"\n    {written} {scalars.text(text)}" for written, text in entries)

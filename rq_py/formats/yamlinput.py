@@ -52,7 +52,8 @@ def read_mappings(stream: Readable, source: str, first_line: int = 1) -> Iterato
     """Read the mappings of a YAML stream with the line at which each begins; their fields are not checked.
 
     ``priority`` is an int where it is written as one, ``restartable`` and ``stage`` are bools, ``env`` is a
-    mapping, ``after`` may be a list, a plain null is None, and everything else is the text as written. Raises InputError.
+    mapping, ``after`` may be a list, a plain null is None, and everything else is the text as written.
+    Raises InputError.
     """
     return _Documents(stream, source, first_line).mappings()
 

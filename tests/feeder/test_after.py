@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ WORKFLOW = """---
   after:
   - unit:failed
 """
+
+
+def _has_lines(path: Path, count: int) -> bool:
+    """Whether a file is there and has so many lines."""
+    return path.exists() and path.read_text().count("\n") >= count
 
 
 def ended(queue: Queue) -> list[Job]:
@@ -106,7 +112,9 @@ def test_a_collector_reads_what_the_others_wrote(queue: Queue, feed: Feed, rqpy:
     feed("--max-feed=3")
     submit = ("submit", "-q")
     for jid in (1, 2, 3):
-        rqpy(*submit, f"echo from {jid}; echo noise >&2; exit $(( {jid} == 2 ))", queue=queue.path, check=True)
+        rqpy(
+            *submit, f"echo from {jid}; echo noise >&2; exit $(( {jid} == 2 ))", queue=queue.path, check=True
+        )
     rqpy(*submit, "--runner=nowhere", "--expires=+0", "true", queue=queue.path, check=True)
     collector = 'cat; echo "after $RQ_AFTER, $RQ_COLLECT"; exit 7'
     after = "--after=4:any,3,1,2:any"
@@ -169,7 +177,7 @@ def test_feeders_that_are_killed_again_and_again_keep_the_order(
     queue.submit("cat", after=range(1, last + 1), collect=True)
     feeders = [feed(env={"RQ_NODE": node}) for node in ("one", "two")]
     for seen in (2, 5, 8):
-        wait_until(lambda seen=seen: log.exists() and len(log.read_text().split()) >= seen)
+        wait_until(partial(_has_lines, log, seen))
         for number, node in enumerate(("one", "two")):
             feeders[number].kill()
             feeders[number] = feed(env={"RQ_NODE": node})
