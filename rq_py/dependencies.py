@@ -59,9 +59,10 @@ _FOLLOWED = f"""
 _FOLLOWS = f"""
     UPDATE jobs SET links = links | {FOLLOWS}, waits = {_WAITS.format(others=0)} WHERE {{followers}}
 """  # noqa: S608
+# The + as in claims: not all that is pending is to be looked at.
 _BURY = f"""
     UPDATE jobs SET state = 'dead', reason = '{Reason.DEPENDENCY}', finished = :now
-    WHERE {{followers}} AND state IN ('pending', 'holding') AND {_NEVER}
+    WHERE {{followers}} AND +state IN ('pending', 'holding') AND {_NEVER}
 """  # noqa: S608
 
 _SETTLING = "SELECT jid, gone FROM settling ORDER BY jid LIMIT 1000"

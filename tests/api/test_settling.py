@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rq_py import JobSpec, Queue
 from rq_py.claims import bury, claim, release
 from rq_py.clock import utc_text
-from rq_py.dependencies import AFTER, settle
+from rq_py.dependencies import AFTER, evaluate, settle
 from rq_py.job import Reason
 from tests.api.settling import claimed, end, is_open, settled
 
@@ -224,6 +224,20 @@ def test_a_claim_looks_at_few_rows_however_many_wait(
     blocker = queue.submit("true", stage=True).jid
     few = cost()
     queue.submit_many(JobSpec("true", after=[blocker], priority=5) for _ in range(20_000))
+    assert cost() < few * 2 + 10, few
+
+
+def test_a_submit_looks_at_few_rows_however_many_wait(
+    queue: Queue, steps_of: Callable[[Callable[..., object]], int]
+) -> None:
+    def cost() -> int:
+        first = queue.submit("true", after=[1]).jid
+        values: dict[str, object] = {"first": first, "last": first}
+        return steps_of(lambda tx: evaluate(tx, "jid BETWEEN :first AND :last", values, utc_text()))
+
+    queue.submit("true", stage=True)
+    few = cost()
+    queue.submit_many(JobSpec("true") for _ in range(20_000))
     assert cost() < few * 2 + 10, few
 
 

@@ -213,3 +213,20 @@ def test_a_held_job_holds_those_after_it(queue: Queue, feed: Feed, gate: Gate, r
     becomes(queue, 3, State.FINISHED)
     first, second = queue.job(2), queue.job(3)
     assert (first.finished or "") <= (second.started or "")
+
+
+def test_a_feeder_settles_all_before_it_ends(queue: Queue, feed: Feed) -> None:
+    """Also more than one transaction changes."""
+    queue.submit("exit 1")
+    queue.submit_many(JobSpec("true", after=[1]) for _ in range(11_000))
+    assert feed("--until-empty").ends() == 0
+    assert {job.state for job in queue.jobs()} == {State.FINISHED, State.DEAD}
+
+
+def test_a_collector_need_not_read_to_the_end(queue: Queue, feed: Feed) -> None:
+    queue.submit("head -c 1000000 /dev/zero | tr '\\0' x")
+    queue.submit("head -c 3", after=1, collect=True)
+    assert feed("--until-empty").ends() == 0
+    assert queue.job(2).exit_status == 0
+    assert queue.stream(2, "stdout").read_text() == "xxx"
+    assert queue.stream(2, "stderr").read_text() == ""
