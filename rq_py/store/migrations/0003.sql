@@ -30,5 +30,5 @@ END;
 CREATE TRIGGER links_delete AFTER DELETE ON jobs WHEN old.links BEGIN
     INSERT INTO settling VALUES (old.jid, CASE WHEN old.state = 'finished' AND old.exit_status IS 0
         AND old.reason IS NOT 'timeout' THEN 'ok' ELSE 'failed' END)
-    ON CONFLICT DO UPDATE SET gone = excluded.gone;
+    ON CONFLICT (jid) DO UPDATE SET gone = excluded.gone;
 END;
