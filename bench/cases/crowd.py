@@ -41,8 +41,8 @@ def _measure(lab: Lab, command: str) -> Mapping[str, float]:
         _wait_for_all(queue)
         before = _jobs_of_feeders(queue)
         verbs = ["submit"] * SUBMITTERS + ["look"]
-        command = [sys.executable, contender.__file__, str(queue.path), str(seconds)]
-        crowd = [subprocess.Popen([*command, verb], stdout=subprocess.PIPE) for verb in verbs]
+        contender_argv = [sys.executable, contender.__file__, str(queue.path), str(seconds)]
+        crowd = [subprocess.Popen([*contender_argv, verb], stdout=subprocess.PIPE) for verb in verbs]
         waits = [json.loads(process.communicate()[0] or "[]") for process in crowd]
         after = _jobs_of_feeders(queue)
     jobs = [after[name] - before.get(name, 0) for name in after]
