@@ -80,16 +80,24 @@ _BEGIN = f"""
     WHERE {_GUARD}
 """  # noqa: S608
 
+# Of one outcome, or of all in a table, which takes two thirds of the time.
 _FINISH = f"""
-    UPDATE jobs SET state = 'finished', pid = coalesce(:pid, pid),
-        finished = :finished, elapsed = :elapsed,
-        exit_status = :exit_status, signal = :signal, reason = :reason,
-        user_cpu = :user_cpu, system_cpu = :system_cpu, max_rss = :max_rss
-    WHERE jid = :jid AND attempt = :attempt AND token = :token
-        AND ((state = 'running' AND (retried >= retries
-                OR (coalesce(:exit_status, 1) = 0 AND :reason IS NOT '{TIMED_OUT}')))
-            OR (state = 'dead' AND reason = 'node_lost'))
+    UPDATE jobs NOT INDEXED SET state = 'finished', pid = coalesce({{o}}pid, jobs.pid),
+        finished = {{o}}finished, elapsed = {{o}}elapsed,
+        exit_status = {{o}}exit_status, signal = {{o}}signal, reason = {{o}}reason,
+        user_cpu = {{o}}user_cpu, system_cpu = {{o}}system_cpu, max_rss = {{o}}max_rss
+    {{source}}
+    WHERE jobs.jid = {{o}}jid AND jobs.attempt = {{o}}attempt AND jobs.token = {{o}}token
+        AND ((jobs.state = 'running' AND (jobs.retried >= jobs.retries
+                OR (coalesce({{o}}exit_status, 1) = 0 AND {{o}}reason IS NOT '{TIMED_OUT}')))
+            OR (jobs.state = 'dead' AND jobs.reason = 'node_lost'))
 """  # noqa: S608
+_FINISH_ONE = _FINISH.format(o=":", source="")
+_FINISH_ALL = _FINISH.format(o="outcomes.", source="FROM outcomes")
+_OUTCOMES = f"CREATE TEMP TABLE IF NOT EXISTS outcomes ({', '.join(Outcome._fields)})"
+_OUTCOME = f"INSERT INTO outcomes VALUES ({', '.join('?' for _ in Outcome._fields)})"  # noqa: S608
+#: Fewer are quicker recorded one by one than by making a table.
+_MANY = 8
 
 _BACKOFF = f"SELECT backoff, retried FROM jobs WHERE {_GUARD} AND retried < retries"  # noqa: S608
 
@@ -176,7 +184,7 @@ def finish(tx: Transaction, outcome: Outcome) -> Verdict:
     key = outcome.jid, outcome.attempt, outcome.token
     if outcome.reason == LEASE_LOST:
         return bury(tx, *key, reason=Reason.NODE_LOST, now=outcome.finished)
-    if tx.execute(_FINISH, outcome._asdict()).rowcount == 1 or _try_again(tx, outcome):
+    if tx.execute(_FINISH_ONE, outcome._asdict()).rowcount == 1 or _try_again(tx, outcome):
         return Verdict.DONE
     return _judge(tx, *key)
 
@@ -200,9 +208,11 @@ def _try_again(tx: Transaction, outcome: Outcome) -> bool:
 
 def finish_all(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Verdict]:
     """Like ``finish`` for each of many, with one statement where nothing is special about any of them."""
-    if not any(outcome.reason == LEASE_LOST for outcome in outcomes):
-        rows = (outcome._asdict() for outcome in outcomes)
-        if tx.executemany(_FINISH, rows) == len(outcomes):
+    if len(outcomes) >= _MANY and not any(outcome.reason == LEASE_LOST for outcome in outcomes):
+        tx.execute(_OUTCOMES)
+        tx.execute("DELETE FROM outcomes")
+        tx.executemany(_OUTCOME, outcomes)
+        if tx.execute(_FINISH_ALL).rowcount == len(outcomes):
             return [Verdict.DONE] * len(outcomes)
     # Those that were recorded just now are found to be so; others were long ago, or have lost their claim.
     return [finish(tx, outcome) for outcome in outcomes]

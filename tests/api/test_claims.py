@@ -79,16 +79,29 @@ def test_jobs_that_are_claimed_ahead_have_no_pid_until_they_are_launched(queue: 
     assert queue.job(3).pid == 73
 
 
-def test_many_ends_are_recorded_at_once_and_each_gets_its_verdict(queue: Queue) -> None:
-    queue.submit_many(JobSpec("true") for _ in range(4))
-    first, second, third, fourth = claim_as(queue, "a", 4)
+@pytest.mark.parametrize("further", [1, 40])
+def test_many_ends_are_recorded_at_once_and_each_gets_its_verdict(queue: Queue, further: int) -> None:
+    queue.submit_many(JobSpec("true") for _ in range(3 + further))
+    first, second, third, *others = claim_as(queue, "a", 3 + further)
     assert write(queue, lambda tx: finish(tx, outcome(second))) is Verdict.DONE
     lost = outcome(third)._replace(attempt=7)
-    ends = [outcome(first), outcome(second), lost, outcome(fourth)]
+    ends = [outcome(first), outcome(second), lost, *(outcome(job, job.jid) for job in others)]
     with queue.store.write() as tx:
-        verdicts = finish_all(tx, ends)
-    assert [verdict is Verdict.LOST for verdict in verdicts] == [False, False, True, False]
-    assert [job.state for job in queue.jobs()] == ["finished", "finished", "running", "finished"]
+        for _ in range(2):
+            verdicts = finish_all(tx, ends)
+            assert [verdict is Verdict.LOST for verdict in verdicts] == [False, False, True] + [
+                False
+            ] * further
+    assert [job.state for job in queue.jobs()] == ["finished", "finished", "running"] + ["finished"] * further
+    assert [job.exit_status for job in queue.jobs()][3:] == [job.jid for job in others]
+
+
+def test_many_ends_of_jobs_alike_are_done(queue: Queue) -> None:
+    queue.submit_many(JobSpec("true", retries=job % 2) for job in range(30))
+    ends = [outcome(job, 0) for job in claim_as(queue, "a", 30)]
+    for verdict in (Verdict.DONE, Verdict.ALREADY):
+        with queue.store.write() as tx:
+            assert finish_all(tx, ends) == [verdict] * 30
 
 
 def test_finish_writes_how_it_ended_once(queue: Queue) -> None:

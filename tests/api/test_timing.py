@@ -100,14 +100,16 @@ def test_the_index_of_what_is_due_is_used(queue: Queue) -> None:
 
 @pytest.mark.parametrize("many", [False, True])
 def test_a_retry_is_recorded_once(queue: Queue, many: bool) -> None:
-    queue.submit_many([JobSpec("false", retries=2, backoff=3600.0), JobSpec("true", retries=2)])
-    first, second = claimed(queue, 2)
-    ends = [outcome(first), outcome(second, 0)]
+    further = 10 if many else 0
+    specs = [JobSpec("false", retries=2, backoff=3600.0), JobSpec("true", retries=2)]
+    queue.submit_many([*specs, *[JobSpec("true")] * further])
+    first, *others = claimed(queue, 2 + further)
+    ends = [outcome(first), *(outcome(job, 0) for job in others)]
     for verdict in (Verdict.DONE, Verdict.ALREADY, Verdict.ALREADY):
         with queue.store.write() as tx:
             verdicts = finish_all(tx, ends) if many else [finish(tx, end) for end in ends]
             # With one that is special among them, the others are recorded first and then found to be so.
-            assert verdicts == [verdict, Verdict.ALREADY if many else verdict]
+            assert verdicts == [verdict, *[Verdict.ALREADY if many else verdict] * (1 + further)]
             assert_kept(tx)
     job = queue.job(1)
     assert (job.state, job.attempt, job.started, job.exit_status) == (State.PENDING, 1, None, None)
