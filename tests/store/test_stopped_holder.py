@@ -84,11 +84,13 @@ import time
 queue = Queue(arguments[0])
 with queue.store.write() as tx:
     say("inside")
-    for _ in range(25):
+    for _ in range(75):
         time.sleep(0.1)
         tx.beat()
 say("acknowledged")
 """
+    queue.configure({"lock_lease": "3"})  # on a busy machine a second without a beat is nothing
+    queue = Queue(queue.path)
     with child(program, queue.path) as holder:
         holder.expect("inside")
         # Waits through it: two leases and a half.
