@@ -31,6 +31,9 @@ def parse(value: object) -> tuple[str, ...]:
     for item in value:
         if not isinstance(item, str | int) or isinstance(item, bool):
             raise InputError(f"after: {shown(item)} is neither JID nor JID:CONDITION")
+        # Python writes no number of thousands of digits.
+        if isinstance(item, int) and not 0 < item <= LARGEST_JID:
+            raise InputError(f"after: {shown(item)} is no jid")
         for word in str(item).split(","):
             if word := word.strip():
                 other = _parse_one(word)

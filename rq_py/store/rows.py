@@ -29,7 +29,7 @@ AFTER = """
 COLUMNS = ", ".join({"attempts": ATTEMPTS, "after": AFTER}.get(name, name) for name in Job._fields)
 
 #: The same for who needs no earlier attempts: a claim must not take longer the more there were.
-CLAIM_COLUMNS = ", ".join((*(name for name in Job._fields if name != "attempts"), "NULL"))
+CLAIM_COLUMNS = ", ".join({"attempts": "NULL", "after": AFTER}.get(name, name) for name in Job._fields)
 
 _KEPT = """jid, attempt, token, runner, pid, started, finished, elapsed, exit_status, signal, reason,
     user_cpu, system_cpu, max_rss"""

@@ -224,7 +224,7 @@ CREATE TABLE settling (
 );
 CREATE TRIGGER links_update AFTER UPDATE OF state, exit_status, reason ON jobs
 WHEN new.links AND new.state <> 'running' BEGIN
-    INSERT INTO settling (jid) VALUES (new.jid) ON CONFLICT DO NOTHING;
+    INSERT INTO settling (jid) VALUES (new.jid) ON CONFLICT (jid) DO NOTHING;
 END;
 CREATE TRIGGER links_delete AFTER DELETE ON jobs WHEN old.links BEGIN
     INSERT INTO settling VALUES (old.jid, CASE WHEN old.state = 'finished' AND old.exit_status IS 0

@@ -269,7 +269,8 @@ def test_names_hold_within_one_submit(queue: Queue) -> None:
         ([JobSpec("a", after="1:never")], "none of ok failed any"),
         ([JobSpec("a", after="1:ok,1:any")], "two conditions"),
         ([JobSpec("a", name="1a")], "name"),
-        ([JobSpec("a", after=[0])], "neither JID"),
+        ([JobSpec("a", after=[0])], "no jid"),
+        ([JobSpec("a", after=10**5000)], "no jid"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_submitted(
