@@ -244,9 +244,9 @@ def test_the_reader_of_a_query_is_read_only_without_the_authorizer_too(queue: Qu
 
 def test_what_only_tells_is_allowed(queue: Queue) -> None:
     with queue.store.read() as tx, usersql.reading(tx) as guard:
-        assert len(guard.run("PRAGMA table_info(jobs)").fetchall()) == 35
+        assert {"jid", "command"} < {row[1] for row in guard.run("PRAGMA table_info(jobs)")}
         assert guard.run("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-        assert guard.run("SELECT count(*) FROM sqlite_schema WHERE type = 'table'").fetchone() == (9,)
+        assert ("jobs",) in guard.run("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
 
 
 def test_one_condition_at_a_time(queue: Queue) -> None:

@@ -16,15 +16,15 @@ from types import CodeType, ModuleType
 #: Of one module: what is replaced, and by what.
 Replacements = Sequence[tuple[str, str]]
 
-_KEY = "WHERE jid = :jid"
+_KEY = "WHERE jobs.jid = {{o}}jid"
 
 _UNGUARDED: Mapping[str, Replacements] = {
     "rq_py.claims": [
         (
-            f"{_KEY} AND attempt = :attempt AND token = :token\n"
-            "        AND ((state = 'running' AND (retried >= retries\n"
-            "                OR (coalesce(:exit_status, 1) = 0 AND :reason IS NOT '{TIMED_OUT}')))\n"
-            "            OR (state = 'dead' AND reason = 'node_lost'))",
+            _KEY + " AND jobs.attempt = {{o}}attempt AND jobs.token = {{o}}token\n"
+            "        AND ((jobs.state = 'running' AND (jobs.retried >= jobs.retries\n"
+            "                OR (coalesce({{o}}exit_status, 1) = 0 AND {{o}}reason IS NOT '{TIMED_OUT}')))\n"
+            "            OR (jobs.state = 'dead' AND jobs.reason = 'node_lost'))",
             _KEY,
         ),
         ("jid = :jid AND state = 'running' AND attempt = :attempt AND token = :token", "jid = :jid"),
