@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rq_py import settings as settings_file
 from rq_py.errors import OutcomeUnknown, StorageError, UsageError
 from rq_py.settings import CHANGEABLE, Settings
-from rq_py.store.files import file_errors, sync_directory
+from rq_py.store.files import file_errors, sync_name
 from rq_py.store.transaction import Store
 
 
@@ -26,7 +26,7 @@ def configure(store: Store, texts: Mapping[str, str]) -> Settings:
         with store.write(), file_errors(path):
             changed = settings_file.from_texts(settings_file.read(path), texts)
             settings_file.write(path, changed)
-            sync_directory(path.parent)
+            sync_name(path, "changed")
     except OutcomeUnknown as error:
         # The transaction only holds the lock. What it was for is a file, and that can be asked.
         try:

@@ -48,13 +48,14 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def sync_name(path: Path) -> None:
-    """Make the new name ``path`` durable. Raises StorageError that says that it is there."""
+def sync_name(path: Path, what: str = "there") -> None:
+    """Make the new name ``path`` durable. Raises StorageError that says that it is ``what`` nevertheless."""
     try:
         sync_directory(path.parent)
     except OSError as error:
+        why = error.strerror
         raise StorageError(
-            f"{path}: is there, but may not outlive a crash of the machine or the server: {error.strerror}"
+            f"{path}: is {what}, but may not outlive a crash of the machine or the server: {why}"
         ) from error
 
 

@@ -18,7 +18,9 @@ from tests.crash.world import Hangs, Result, World
 #: The exit codes that are documented (errors.py).
 _STATUSES = frozenset({0, 1, 2, 75, 124})
 #: What says that nobody knows, or that it was done though the command failed.
-_DONE = re.compile(r"may have been|were submitted, but|is there, but|are deleted, but|was upgraded")
+_DONE = re.compile(
+    r"may have been|were submitted, but|is there, but|is changed, but|are deleted, but|was upgraded"
+)
 _TWO_DAYS = 2 * 86400.0
 
 

@@ -124,6 +124,17 @@ def test_a_name_that_may_not_last_is_said_to_be_there(world: World) -> None:
     assert (world.folder / "out" / "b" / "queue.yml").exists()
 
 
+def test_settings_that_may_not_last_are_said_to_be_changed(world: World) -> None:
+    judge = _first("fsync", "now/q", Fail(errno.EIO))
+    result = world.traced(_words(world, "configure retention=90d"), judge)
+    assert result.status == 1
+    assert result.stderr == (
+        f"rqpy: {world.queue}/queue.yml: is changed, but may not outlive a crash of the machine or the "
+        "server: Input/output error\n"
+    )
+    assert Queue(world.queue).settings.retention == "90d"
+
+
 def test_an_old_snapshot_that_cannot_be_removed_is_no_failure(world: World) -> None:
     world.good("snapshot", f"{world.folder}/out/s")
     judge = _first("close", ".old.rqpy-draft/db.1", Fail(errno.EIO))
