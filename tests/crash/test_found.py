@@ -124,6 +124,14 @@ def test_a_name_that_may_not_last_is_said_to_be_there(world: World) -> None:
     assert (world.folder / "out" / "b" / "queue.yml").exists()
 
 
+def test_a_new_queue_that_cannot_be_opened_is_said_to_be_there(world: World) -> None:
+    path = world.folder / "out" / "new"
+    result = world.traced([str(path), "create"], _first("read", "new/queue.yml", Fail(errno.EIO)))
+    assert (result.status, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith(f"rqpy: {path}: is there, but cannot be opened: {path}/queue.yml: ")
+    assert Queue(path).submit("true").jid == 1
+
+
 def test_settings_that_may_not_last_are_said_to_be_changed(world: World) -> None:
     judge = _first("fsync", "now/q", Fail(errno.EIO))
     result = world.traced(_words(world, "configure retention=90d"), judge)
