@@ -100,8 +100,11 @@ class Ending:
             return {}
         if self._signals and boottime() >= self._signal_at:
             signum = self._signals.pop(0)
-            # A running job of which nothing was reached has just ended by itself: its exit counts.
-            self.stopped |= {key for key in running if runner.kill(key, signum)}
+            for key in running:
+                # A running job of which nothing was reached has just ended by itself: its exit counts. One by
+                # one, for the runner may be gone before it has answered for all of them.
+                if runner.kill(key, signum):
+                    self.stopped.add(key)
             for key in self.lingering:
                 runner.kill(key, signum)
             if signum == signal.SIGTERM:  # on which a process that is stopped does not act
