@@ -87,9 +87,13 @@ class Gate:
         self._folder = folder
         self.command = f"mkfifo {folder}/gate-$RQ_JID.$RQ_ATTEMPT; read x < {folder}/gate-$RQ_JID.$RQ_ATTEMPT"
 
+    def reached(self, jid: int, attempt: int = 1) -> None:
+        """Wait until this job is there: its row says running a moment before it is launched."""
+        wait_until((self._folder / f"gate-{jid}.{attempt}").exists, 60)
+
     def open(self, jid: int, attempt: int = 1) -> None:
         """Let this job go on; waits for it."""
-        wait_until(lambda: self._try(self._folder / f"gate-{jid}.{attempt}"))
+        wait_until(lambda: self._try(self._folder / f"gate-{jid}.{attempt}"), 60)
 
     def _try(self, path: Path) -> bool:
         try:

@@ -30,7 +30,7 @@ def test_jobs_survive_their_feeder_and_the_next_one_reports_them(
     queue.submit(f"{gate.command}; exit 4")
     feeder = feed("--max-feed", "2")
     for jid in (1, 2):
-        becomes(queue, jid, State.RUNNING)
+        gate.reached(jid)
     shell = queue.job(1).pid
     assert shell is not None
     feeder.kill()

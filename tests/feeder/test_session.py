@@ -138,7 +138,7 @@ def test_jobs_that_this_machines_runner_knows_are_taken_over_at_once(
 ) -> None:
     queue.submit(gate.command, cwd="/")
     first = feed()
-    becomes(queue, 1, State.RUNNING)
+    gate.reached(1)
     first.kill()
     write(lease, foreign)
     second = feed()
