@@ -33,6 +33,7 @@ class Common(NamedTuple):
     retries: int
     backoff: float | None
     collect: bool
+    key: str | None
     after: list[str]
 
 
@@ -42,6 +43,7 @@ class Batches:
     def __init__(self, *, has_stdin: bool = False, has_data: bool = False) -> None:
         self.count = 0  #: of the jobs
         self.names = Names()  #: by which they are after one another
+        self.have_keys = False  #: whether any job has a key
         self._spool = Spool(rows_per_line=4)
         self._has_stdin, self._has_data = has_stdin, has_data
         self._like: JobSpec | None = None
@@ -60,6 +62,7 @@ class Batches:
                 self.names.want(_after(spec))
             elif spec.collect:
                 raise InputError("collect: the job is after no others: say --after, or after:")
+            self.have_keys = self.have_keys or spec.key is not None
             if spec.collect and (self._has_stdin or spec.stdin):
                 raise InputError("collect: the job is to have another stdin, too: leave one of them out")
         for name in (spec.name, jid):
@@ -96,6 +99,7 @@ class Batches:
             retries=spec.retries,
             backoff=spec.backoff,
             collect=spec.collect,
+            key=spec.key,
             after=list(_after(spec)),
         )
 

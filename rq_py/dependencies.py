@@ -210,6 +210,21 @@ def check_cycles(tx: Transaction, after: Sequence[tuple[int, str]]) -> None:
         raise InputError(f"after: job {found[0]} would be after itself")
 
 
+_AFTER_ITSELF = """
+    WITH RECURSIVE before (jid) AS (
+        SELECT after FROM dependencies WHERE jid = :jid
+        UNION SELECT after FROM dependencies JOIN before ON dependencies.jid = before.jid)
+    SELECT 1 FROM before WHERE jid = :jid
+"""
+
+
+def check_not_after_itself(tx: Transaction, jid: int) -> None:
+    """Raise InputError when a job that was linked is after itself, because it is several of one submit."""
+    with tx.beating():
+        if tx.execute(_AFTER_ITSELF, {"jid": jid}).fetchone() is not None:
+            raise InputError("after: jobs of this submit with the same key would be after themselves")
+
+
 _SET_LINKS = f"""
     UPDATE jobs SET links =
         iif(EXISTS (SELECT 1 FROM dependencies AS d WHERE d.jid = jobs.jid), {FOLLOWS}, 0)

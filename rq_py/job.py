@@ -68,6 +68,7 @@ class Conditions(TypedDict, total=False):
     ``not_before`` and ``expires`` are times in UTC, or such as ``+30m``; ``timeout`` (of one attempt) and
     ``backoff`` (before the first of ``retries``, then doubled) are seconds.
     ``after`` is jids, or texts JID:CONDITION; with ``collect`` the job reads what those jobs have written.
+    Where a job with this ``key`` waits or runs already, that one is meant, and none is submitted.
     """
 
     not_before: str | None
@@ -77,6 +78,7 @@ class Conditions(TypedDict, total=False):
     backoff: float | None
     after: Sequence[str | int] | str | int
     collect: bool
+    key: str | None
 
 
 class Job(NamedTuple):
@@ -123,6 +125,7 @@ class Job(NamedTuple):
     backoff: float | None = None
     collect: bool = False  # its stdin is what the jobs that it is after have written to stdout
     after: str | None = None  # a JSON list of jids, or texts JID:CONDITION
+    key: str | None = None  # at most one job that waits or runs has it
     attempts: str | None = None  # a JSON list of how the attempts before the last one ended
 
 
@@ -152,6 +155,7 @@ LISTED_FIELDS: tuple[str, ...] = (
     "max_rss",
     "attempts",
     "tag",
+    "key",
     "restartable",
     "after",
     "collect",
@@ -193,4 +197,5 @@ class JobSpec(NamedTuple):
     backoff: float | None = None  # seconds before the first of them, twice as many before each further
     after: Sequence[str | int] | str | int = ()  # 12, ``12:failed``, ``build:any``: a name in the same submit
     collect: bool = False  # its stdin is what these have written to stdout
+    key: str | None = None  # where a job with this key waits or runs already, none is submitted
     name: str | None = None  # what ``after`` of others in the same submit calls it; not kept

@@ -6,7 +6,7 @@ copies of the jobs that the original was after. Names live as long as the submit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rq_py.errors import InputError
 from rq_py.formats.afters import split
@@ -71,16 +71,16 @@ class Names:
             names = {place: name for name, place in self._places.items()}
             raise InputError(f"after: {names[error.args[1][0]]} would be after itself") from None
 
-    def resolved(self, after: Iterable[str], first_jid: int) -> list[tuple[int, str]]:
-        """The jids, ascending, that ``after`` means, with the conditions, in a submit from ``first_jid`` on.
+    def resolved(self, after: Iterable[str], jid_of: Callable[[int], int]) -> list[tuple[int, str]]:
+        """The jids, ascending, that ``after`` means, with the conditions.
 
-        Raises InputError for a jid that is meant twice.
+        ``jid_of`` says which jid is at a position. Raises InputError for a jid that is meant twice.
         """
         found: dict[int, str] = {}
         for text in after:
             job, condition = split(text)
             place = self._places.get(str(job))
-            jid = int(job) if place is None else first_jid + place
+            jid = int(job) if place is None else jid_of(place)
             if found.setdefault(jid, condition) != condition:
                 raise InputError(f"after: {job} is given with two conditions")
         return sorted(found.items())

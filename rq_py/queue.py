@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rq_py.selection import Selection, Selector
     from rq_py.staging import Source
     from rq_py.status import Status
-    from rq_py.submission import Submitted
+    from rq_py.submitted import Submitted
     from rq_py.waiting import Wait
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rq_py.batches import Batches, Common
 from rq_py.clock import utc_text
 from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
-from rq_py.formats.afters import column_of
 from rq_py.formats.jobspec import Alike
-from rq_py.job import Job, JobSpec, Reason, State
+from rq_py.job import JobSpec
+from rq_py.keys import holder
 from rq_py.locking.owner import node_name
+from rq_py.store.rows import COLUMNS
 from rq_py.store.tokens import is_noted, note_submit
 from rq_py.store.transaction import Store, Transaction
-from rq_py.timing import waits_for_time
+from rq_py.submitted import Places, Submitted
+from rq_py.timing import pass_due, waits_for_time
 
 if TYPE_CHECKING:
     from rq_py.staging import Source, Staging
@@ -24,84 +26,13 @@ if TYPE_CHECKING:
 _COLUMNS = """
     INSERT INTO jobs (priority, state, submitted, submitter, required_runner, has_stdin, has_data,
                       tag, restartable, cwd, env,
-                      not_before, expires, timeout, retries, backoff, waits, collect, jid, command)
+                      not_before, expires, timeout, retries, backoff, waits, collect, key, jid, command)
 """
-_INSERT = f"{_COLUMNS} VALUES ({', '.join('?' * 20)})"
+_INSERT = f"{_COLUMNS} VALUES ({', '.join('?' * 21)})"
 #: The same for many commands, a JSON list: four times as fast (https://www.sqlite.org/json1.html#jeach).
-_INSERT_MANY = f"{_COLUMNS} SELECT {', '.join('?' * 19)} + key, value FROM json_each(?)"  # noqa: S608
+_INSERT_MANY = f"{_COLUMNS} SELECT {', '.join('?' * 20)} + key, value FROM json_each(?)"  # noqa: S608
 
 T = TypeVar("T")
-
-
-class Submitted:
-    """The jobs of one acknowledged submit. Iterating reads the spool: no lock is held."""
-
-    def __init__(
-        self, batches: Batches, first_jid: int, submitted: str, submitter: str, dead: frozenset[int]
-    ) -> None:
-        self._batches = batches
-        self._dead = dead  # the jids of those of which it was known that they would never run
-        self.first_jid = first_jid
-        self._submitted = submitted
-        self._submitter = submitter
-
-    @property
-    def count(self) -> int:
-        """How many jobs were submitted."""
-        return self._batches.count
-
-    def __len__(self) -> int:
-        return self._batches.count
-
-    def __iter__(self) -> Iterator[Job]:
-        jid = self.first_jid
-        for common, commands in self._batches:
-            first = self._job(common)
-            for command in commands:
-                job = first._replace(jid=jid, command=command)
-                yield self._buried(job) if jid in self._dead else job
-                jid += 1
-
-    def _buried(self, job: Job) -> Job:
-        return job._replace(state=State.DEAD, reason=Reason.DEPENDENCY, finished=self._submitted)
-
-    def _job(self, common: Common) -> Job:
-        return Job(
-            jid=0,
-            priority=common.priority,
-            state=State.HOLDING if common.stage else State.PENDING,
-            submitted=self._submitted,
-            started=None,
-            finished=None,
-            elapsed=None,
-            submitter=self._submitter,
-            runner=None,
-            required_runner=common.required_runner,
-            has_stdin=common.has_stdin,
-            has_data=common.has_data,
-            pid=None,
-            exit_status=None,
-            signal=None,
-            reason=None,
-            attempt=0,
-            user_cpu=None,
-            system_cpu=None,
-            max_rss=None,
-            tag=common.tag,
-            restartable=common.restartable,
-            cwd=common.cwd,
-            env=common.env,
-            command="",
-            token="",
-            feeder=None,
-            not_before=common.not_before,
-            expires=common.expires,
-            timeout=common.timeout,
-            retries=common.retries,
-            backoff=common.backoff,
-            collect=common.collect,
-            after=column_of(self._batches.names.resolved(common.after, self.first_jid)),
-        )
 
 
 def submit(
@@ -159,44 +90,73 @@ def _insert(store: Store, batches: Batches, staging: Staging | None, token: str)
 
 
 def insert(tx: Transaction, batches: Batches, staging: Staging | None, token: str) -> Submitted:
-    """Insert the jobs with the next jids, give them what is staged, and note the token."""
+    """Insert the jobs with the next jids, give them what is staged, and note the token.
+
+    A job whose key another one has that waits or runs is not inserted: it is that one.
+    """
     submitted, submitter = utc_text(), node_name()
-    jid = first_jid = _next_jid(tx)
-    count = batches.count
-    if staging is not None:  # touch has staged at other positions too
-        staging.adopt(lambda position: first_jid + position if position < count else None, tx.beat)
+    if batches.have_keys:
+        pass_due(tx, submitted)  # what has expired has its key no longer
+    places = Places(_next_jid(tx))
+    position = 0
     for common, commands in batches:
         values = _values(common, submitted, submitter)
-        if len(commands) == 1:
-            tx.execute(_INSERT, (*values, jid, commands[0]))
+        if common.key is not None:
+            for place, command in enumerate(commands, position):
+                known = holder(tx, common.key)
+                if known is None:
+                    tx.execute(_INSERT, (*values, places.jid_of(place), command))
+                else:
+                    places.was_there(place, known)
+        elif len(commands) == 1:
+            tx.execute(_INSERT, (*values, places.jid_of(position), commands[0]))
         else:
             import json
 
-            tx.execute(_INSERT_MANY, (*values, jid, json.dumps(commands, ensure_ascii=False)))
-        jid += len(commands)
+            text = json.dumps(commands, ensure_ascii=False)
+            tx.execute(_INSERT_MANY, (*values, places.jid_of(position), text))
+        position += len(commands)
         tx.beat()
-    dead = _link(tx, batches, first_jid, submitted) if batches.names.are_wanted else frozenset[int]()
-    note_submit(tx, token, first_jid, count, submitted)
-    return Submitted(batches, first_jid, submitted, submitter, dead)
+    if staging is not None:  # touch has staged at other positions too
+        count = batches.count
+        staging.adopt(
+            lambda position: (
+                places.jid_of(position) if position < count and places.is_new(position) else None
+            ),
+            tx.beat,
+        )
+    dead = _link(tx, batches, places, submitted) if batches.names.are_wanted else frozenset[int]()
+    done = Submitted(batches, places, submitted, submitter, dead)
+    if done.new:
+        note_submit(tx, token, places.first_jid, done.new, submitted)
+    for jid in places:
+        done.were_there.append(tx.execute(f"SELECT {COLUMNS} FROM jobs WHERE jid = ?", (jid,)).fetchone())  # noqa: S608
+        tx.beat()
+    return done
 
 
-def _link(tx: Transaction, batches: Batches, first_jid: int, now: str) -> frozenset[int]:
+def _link(tx: Transaction, batches: Batches, places: Places, now: str) -> frozenset[int]:
     """Let the new jobs be after others, which may be new as well; returns those that are dead of it."""
-    from rq_py.dependencies import link, settle  # most jobs are after nothing
+    from rq_py.dependencies import check_not_after_itself, link, settle  # most jobs are after nothing
 
     buried = 0
-    jid = first_jid
+    position = 0
     for common, commands in batches:
-        if common.after:
-            after = batches.names.resolved(common.after, first_jid)
-            values: dict[str, object] = {"first": jid, "last": jid + len(commands) - 1}
+        # Those of one batch that are new have jids in a row.
+        new = [place for place in range(position, position + len(commands)) if places.is_new(place)]
+        if common.after and new:
+            after = batches.names.resolved(common.after, places.jid_of)
+            values: dict[str, object] = {"first": places.jid_of(new[0]), "last": places.jid_of(new[-1])}
             buried += link(tx, "jid BETWEEN :first AND :last", values, after, now)
-        jid += len(commands)
+        position += len(commands)
+    for jid in places:
+        if jid >= places.first_jid:  # two of the new jobs are one: others may be between them
+            check_not_after_itself(tx, jid)
     if not buried:
         return frozenset()
     settle(tx, now)  # others of the new jobs may be after those
     sql = "SELECT jid FROM jobs WHERE jid >= ? AND +state = 'dead'"
-    return frozenset(jid for (jid,) in tx.execute(sql, (first_jid,)))
+    return frozenset(jid for (jid,) in tx.execute(sql, (places.first_jid,)))
 
 
 def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
@@ -206,7 +166,7 @@ def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
         common.priority, state, submitted, submitter, common.required_runner, common.has_stdin,
         common.has_data, common.tag, common.restartable, common.cwd, common.env,
         common.not_before, common.expires, common.timeout, common.retries, common.backoff,
-        waits_for_time(common.not_before, submitted), common.collect,
+        waits_for_time(common.not_before, submitted), common.collect, common.key,
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ def touch_changes(
     env_all: bool,
     after: Sequence[str],
     collect: bool | None,
+    key: str | None,
     **timing: Any,
 ) -> TouchChanges:
     """The changes that the options ask for; what was not given is not among them. Raises UsageError."""
@@ -61,6 +62,8 @@ def touch_changes(
         changes["after"] = after
     if collect is not None:
         changes["collect"] = collect
+    if key is not None:
+        changes["key"] = key or None
     return changes
 
 

@@ -54,8 +54,8 @@ _JOBS_OF: Mapping[str, Sequence[State]] = {
 }
 _BY_STATE = frozenset({"list", "wait", "delete", "update", "resubmit"})
 _UPDATED = (
-    *("backoff", "command", "cwd", "data", "expires", "not_before", "priority", "restartable", "retries"),
-    *("runner", "state", "stdin", "tag", "timeout"),
+    *("after", "backoff", "collect", "command", "cwd", "data", "expires", "key", "not_before", "priority"),
+    *("restartable", "retries", "runner", "state", "stdin", "tag", "timeout"),
 )
 _WORDS: Mapping[str, Sequence[str]] = {
     "completion": SHELLS,
@@ -222,7 +222,7 @@ class _Line:
         """The values of an option."""
         if isinstance(option.type, click.Choice):
             yield from _plain(map(str, option.type.choices), incomplete)
-        elif option.name in ("tag", "runner"):
+        elif option.name in ("tag", "runner", "key"):
             yield from _plain(self._known(lambda job: getattr(job, str(option.name))), incomplete)
         elif option.name == "fields":
             before, comma, begun = incomplete.rpartition(",")

@@ -16,6 +16,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OPTIONS = (
     click.option("--priority", "-p", type=int, help="Run before jobs of a lower priority; new jobs have 0."),
     click.option("--tag", "-t", help="A word of your own to find the jobs by; empty for none."),
+    click.option(
+        "--key",
+        metavar="KEY",
+        help="Only one job with this key waits or runs: another submit prints that one; empty for none.",
+    ),
     click.option("--runner", metavar="NODE", help="The only node that may run them; empty for any."),
     click.option(
         "--restartable/--no-restartable", default=None, help="Run again when the node dies meanwhile, or not."

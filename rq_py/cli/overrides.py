@@ -36,6 +36,7 @@ class Overrides:
         backoff: str | None = None,
         after: Sequence[str] = (),
         collect: bool | None = None,
+        key: str | None = None,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -54,12 +55,18 @@ class Overrides:
             "backoff": backoff,
             "after": after or None,
             "collect": collect,
+            "key": key,
         }
         spec = spec_from_mapping({"command": "true", **vars(self), **conditions}, "option")
         #: What was given of these; an empty one unsets it. Times are the same for all jobs.
         self.conditions = {
             name: getattr(spec, name) for name, value in conditions.items() if value is not None
         }
+
+    @property
+    def is_for_one(self) -> bool:
+        """Whether what was given can be said of one job only."""
+        return self.conditions.get("key") is not None
 
     def apply(self, spec: CheckedSpec, current_directory: str) -> CheckedSpec:
         """``spec`` with what was given; a job without a cwd gets the current directory."""
@@ -81,6 +88,7 @@ class Overrides:
             backoff=spec.backoff,
             after=spec.after,
             collect=spec.collect,
+            key=spec.key,
             name=spec.name,
         )
         if self.conditions:

@@ -24,7 +24,7 @@ from rq_py.job import JobSpec
 
 if TYPE_CHECKING:
     from rq_py.queue import Queue
-    from rq_py.submission import Submitted
+    from rq_py.submitted import Submitted
 
 
 _EXAMPLES = """\b
@@ -62,6 +62,7 @@ def command(
     backoff: str | None,
     after: Sequence[str],
     collect: bool | None,
+    key: str | None,
     cwd: str | None,
     env: Sequence[str],
     env_all: bool,
@@ -94,6 +95,7 @@ def command(
         backoff=backoff,
         after=after,
         collect=collect,
+        key=key,
         cwd=None if cwd is None else os.path.abspath(cwd),
         env=variables(env, env_all, os.environ),
     )
@@ -111,7 +113,10 @@ def command(
         stdin=stdin_source(stdin),
         data=Path(data) if data else None,
     )
-    note(f"{submitted.count} jobs were submitted, the first with jid {submitted.first_jid}")
+    if submitted.new:
+        note(f"{submitted.new} jobs were submitted, the first with jid {submitted.first_jid}")
+    if submitted.new < submitted.count:
+        note(f"{submitted.count - submitted.new} jobs were there already, by their keys")
     if wait:
         return _await(context.queue(), submitted, output, shown_fields, quiet=quiet)
     if not quiet:
@@ -125,15 +130,11 @@ def _await(
     """Wait for the new jobs and return the exit status; who gives up is told what goes on."""
     from rq_py.cli.awaiting import Awaited
 
-    jids = range(submitted.first_jid, submitted.first_jid + submitted.count)
     queue.store.timeout = None  # --timeout was for the submit: after it, trying again would double the jobs
     try:
-        return Awaited(queue, [jids], quiet=quiet).run(None, output, fields)
+        return Awaited(queue, [submitted.jids()], quiet=quiet).run(None, output, fields)
     except (KeyboardInterrupt, RqError):
-        print_line(
-            f"{queue.path}: jobs {jids[0]} to {jids[-1]} were submitted, and go on without being waited for",
-            "info",
-        )
+        print_line(f"{queue.path}: {submitted}, and go on without being waited for", "info")
         raise
 
 
@@ -145,10 +146,7 @@ def _print(submitted: Submitted, output: str, fields: Sequence[str] | None) -> N
     except BrokenPipeError:
         raise
     except OSError as error:
-        last = submitted.first_jid + submitted.count - 1
-        raise StorageError(
-            f"jobs {submitted.first_jid} to {last} were submitted, but cannot be printed: {error.strerror}"
-        ) from error
+        raise StorageError(f"{submitted}, but cannot be printed: {error.strerror}") from error
 
 
 def _specs(words: Sequence[str], infile: str | None, overrides: Overrides) -> Iterator[Alike]:
@@ -182,7 +180,9 @@ def _read(stream: BinaryIO, source: str, overrides: Overrides, directory: str) -
     first = next(jobs, None)
     if first is None:
         raise RqError(f"{source}: no commands, nothing was submitted")
-    for alike in chain((first,), jobs):
+    for number, alike in enumerate(chain((first,), jobs)):
+        if overrides.is_for_one and (number or len(alike.commands) > 1):
+            raise InputError(f"{source}: several jobs cannot have one --key: say key: of each in YAML")
         yield alike._replace(spec=overrides.apply(alike.spec, directory))
 
 

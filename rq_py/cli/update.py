@@ -40,9 +40,9 @@ def command(context: Context, words: Sequence[str], quiet: bool, output: str, fi
     """Change jobs that are pending or holding, and print them.
 
     KEY is priority, command, tag, runner (the only node that may run them), restartable (true or false), cwd,
-    stdin (a file, or - for this one's stdin), data (a file or directory), not_before, expires, retries,
+    stdin (a file, or - for this one's stdin), data (a file or directory), key, not_before, expires, retries,
     backoff, after and collect (as submit's options), timeout (submit's --job-timeout), or state: holding
-    keeps a job from running, pending lets it. An empty value unsets tag, runner, stdin, data, after, and
+    keeps a job from running, pending lets it. An empty value unsets tag, runner, stdin, data, key, after, and
     times and durations.
 
     For -, and where no job is named, stdin names the jobs: a listing, of which the jids count, or one jid per
@@ -84,6 +84,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "priority": int,
     "command": str,
     "tag": lambda text: text or None,
+    "key": lambda text: text or None,
     "runner": lambda text: text or None,
     "restartable": _TRUTH.__getitem__,
     "after": lambda text: text or None,

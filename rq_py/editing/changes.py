@@ -27,6 +27,7 @@ class TouchChanges(TypedDict, total=False):
     ``state`` is pending or holding. ``stdin`` and ``data`` are copied to each job. ``not_before`` and
     ``expires`` are times, or + and a duration, ``timeout`` and ``backoff`` seconds or a duration, and None
     unsets each of them. ``after`` is jids, or texts JID:CONDITION, instead of those before; None for none.
+    ``key`` is for one job alone.
     """
 
     priority: int
@@ -44,6 +45,7 @@ class TouchChanges(TypedDict, total=False):
     backoff: float | str | None
     after: Sequence[str | int] | str | int | None
     collect: bool
+    key: str | None
 
 
 class Changes(TouchChanges, total=False):
@@ -89,6 +91,11 @@ class Plan:
     def changes_anything(self) -> bool:
         """Whether anything was given."""
         return bool(self.columns or self.files or self.after is not None)
+
+    @property
+    def key(self) -> str | None:
+        """The key that the one job is to have, None for none and for that which it has."""
+        return cast("str | None", self.columns.get("key"))
 
     @property
     def is_about_others(self) -> bool:

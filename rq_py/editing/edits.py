@@ -14,6 +14,7 @@ from rq_py.clock import utc_text
 from rq_py.editing.changes import UPDATABLE, Changes, Plan
 from rq_py.errors import RqError, UsageError
 from rq_py.job import Job, State
+from rq_py.keys import check_given, check_kept
 from rq_py.locking.owner import node_name
 from rq_py.selection import IN_BATCH, Chosen, Selection
 from rq_py.spool import Spool
@@ -21,7 +22,9 @@ from rq_py.staging import Staging
 from rq_py.store.rows import KEEP_OUTCOME, jobs_of
 from rq_py.store.tokens import note_edit
 from rq_py.store.transaction import Store, Transaction
-from rq_py.submission import Submitted, acknowledged
+from rq_py.submission import acknowledged
+from rq_py.submitted import Submitted
+from rq_py.timing import pass_due
 
 #: The states in which a job may be deleted or resubmitted.
 IDLE = (State.PENDING, State.HOLDING, State.FINISHED, State.DEAD)
@@ -121,7 +124,13 @@ def resubmit(store: Store, selection: Selection, changes: Changes, *, keep_rows:
     plan.columns |= {
         "submitted": utc_text(), "submitter": node_name(), "token": "", "retried": 0, **_NO_OUTCOME,
     }  # fmt: skip
-    return _change(store, selection, plan, IDLE, "resubmitted", keep_rows=keep_rows, first=begin_anew)
+
+    def first(tx: Transaction, chosen: Chosen) -> None:
+        if "key" not in plan.columns:
+            check_kept(tx)
+        begin_anew(tx, chosen)
+
+    return _change(store, selection, plan, IDLE, "resubmitted", keep_rows=keep_rows, first=first)
 
 
 def _change(
@@ -151,6 +160,8 @@ def _change(
         staging = Staging(store.directory, store.settings, token, replacing=True)
 
     def work(tx: Transaction) -> Edited:
+        if plan.key is not None or first is not None:
+            pass_due(tx, utc_text())  # what has expired has its key no longer
         chosen = Chosen(tx, selection, allowed, among=staged)
         if first is not None:
             first(tx, chosen)
@@ -169,6 +180,8 @@ def _change(
 
 def apply(tx: Transaction, chosen: Chosen, plan: Plan, staging: Staging | None) -> None:
     """Give the chosen jobs what is planned: their files, their columns, and what they are after."""
+    if plan.key is not None:
+        check_given(tx, plan.key, chosen.count)
     if staging is not None:
         jids = chosen.jids()
         known = frozenset(jids)

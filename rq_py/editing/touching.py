@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from rq_py.batches import Batches
+from rq_py.clock import utc_text
 from rq_py.editing.changes import UPDATABLE, Changes, Plan, TouchChanges, spec_of
 from rq_py.editing.edits import Edited, apply, new_token, note
 from rq_py.job import JobSpec
@@ -13,6 +14,7 @@ from rq_py.selection import Chosen
 from rq_py.staging import Staging
 from rq_py.store.transaction import Store, Transaction
 from rq_py.submission import acknowledged, insert
+from rq_py.timing import pass_due
 
 #: The position at which is staged what a job that does not exist yet is to have.
 _NEW = 0
@@ -52,6 +54,8 @@ def _work(
     """The transaction; it changes nothing where jobs match for which nothing is staged, and returns None."""
 
     def work(tx: Transaction) -> Edited | None:
+        if plan.key is not None:
+            pass_due(tx, utc_text())  # what has expired has its key no longer
         chosen = _like(tx, spec)
         if staging is not None and not staged.issuperset(chosen.jids()):
             return None

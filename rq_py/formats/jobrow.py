@@ -36,6 +36,7 @@ def problem_of(job: Job) -> str | None:
                 "command": job.command,
                 "priority": job.priority,
                 "tag": job.tag,
+                "key": job.key,
                 "required_runner": job.required_runner,
                 "cwd": job.cwd,
                 "env": env,
@@ -106,6 +107,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("runner", "reason", "feeder"), _or_unset(_is_text)),
     "retries": lambda value: isinstance(value, int) and value >= 0,
     **dict.fromkeys(("timeout", "backoff"), _or_unset(_is_duration)),
+    "key": lambda value: value != "",  # or it would be one, and no listing would show it
     "submitted": _is_time,
     **dict.fromkeys(("started", "finished"), _or_unset(_is_time)),
     **dict.fromkeys(("not_before", "expires"), _or_unset(_is_moment)),

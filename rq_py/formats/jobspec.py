@@ -86,6 +86,7 @@ def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> Check
             command=command,
             priority=_priority(fields),
             tag=_text(fields, "tag"),
+            key=_text(fields, "key"),
             required_runner=_required_runner(fields),
             restartable=_flag(fields, "restartable"),
             stage=_stage(fields),

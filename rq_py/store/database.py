@@ -13,7 +13,7 @@ from pathlib import Path
 from rq_py.errors import Busy, Corrupt, FormatTooNew, FormatTooOld, QueueError, StorageError
 
 #: The schema version (PRAGMA user_version) that this rqpy reads and writes.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 #: The SQLite of Enterprise Linux 9; nothing newer is used, nothing older is tried.
 LEAST_SQLITE = (3, 34, 0)
 #: The SQLite that this Python has.

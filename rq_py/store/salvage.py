@@ -130,7 +130,7 @@ def _jobs(old: sqlite3.Connection, new: sqlite3.Connection, highest: int) -> Sal
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     select = f"SELECT {names} FROM jobs NOT INDEXED WHERE jid BETWEEN ? AND ? ORDER BY jid"  # noqa: S608
     insert = f"INSERT INTO jobs ({names}) VALUES ({marks})"  # noqa: S608
-    place = columns.index("jid")
+    place, key = columns.index("jid"), columns.index("key") if "key" in columns else None
     found = Salvaged()
     ranges = [(1, highest)]
     while ranges:
@@ -138,11 +138,10 @@ def _jobs(old: sqlite3.Connection, new: sqlite3.Connection, highest: int) -> Sal
         try:
             for row in _rows(old, select, (first, last)):
                 first = row[place] + 1  # type: ignore[operator]
-                try:
-                    new.execute(insert, row)
+                if _insert(new, insert, row, key):
                     found.saved += 1
-                except _DAMAGE:
-                    found.lost += 1  # a row that no queue can have
+                else:
+                    found.lost += 1
         except _DAMAGE:
             if first == last:
                 found.lost += 1
@@ -150,6 +149,20 @@ def _jobs(old: sqlite3.Connection, new: sqlite3.Connection, highest: int) -> Sal
                 middle = (first + last) // 2
                 ranges += [(middle + 1, last), (first, middle)]
     return found
+
+
+def _insert(new: sqlite3.Connection, sql: str, row: Sequence[object], key: int | None) -> bool:
+    """Insert a row; without its ``key`` (which column it is) where another row has that.
+
+    Returns False for a row that no queue can have.
+    """
+    try:
+        new.execute(sql, row)
+    except _DAMAGE:
+        if key is None or row[key] is None:
+            return False
+        return _insert(new, sql, [*row[:key], None, *row[key + 1 :]], key)
+    return True
 
 
 def _rows(old: sqlite3.Connection, sql: str, bounds: Sequence[int]) -> Iterator[Sequence[object]]:

@@ -2,7 +2,7 @@
 -- No SQLite feature newer than 3.34 (Enterprise Linux 9). Times are UTC text as
 -- 2026-11-20 15:06:49.514387Z, which sorts as time does and is what `rqpy query` compares with.
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- One row, changed by every new generation.
 CREATE TABLE generation (
@@ -11,7 +11,8 @@ CREATE TABLE generation (
 );
 
 -- What later schemas have added stands at the end, in SQLite's own spelling: `links` is a set of bits, 1 for a job
--- that is after others, 2 for one that others are after; `collect` says that its stdin is what those wrote.
+-- that is after others, 2 for one that others are after; `collect` says that its stdin is what those wrote; `key`
+-- is what at most one job has that waits or runs.
 CREATE TABLE jobs (
     jid             INTEGER PRIMARY KEY AUTOINCREMENT,  -- AUTOINCREMENT: never used again
     priority        INTEGER NOT NULL,
@@ -63,7 +64,7 @@ CREATE TABLE jobs (
              WHEN waits & 1 AND (expires IS NULL OR not_before <= expires) THEN not_before
              ELSE expires END
     ) VIRTUAL
-, links INTEGER NOT NULL DEFAULT 0, collect INTEGER NOT NULL DEFAULT 0);
+, links INTEGER NOT NULL DEFAULT 0, collect INTEGER NOT NULL DEFAULT 0, key TEXT);
 
 -- The claim: two short range scans, '' and this node, whatever else is waiting.
 CREATE INDEX jobs_ready ON jobs (ready, priority DESC, jid) WHERE ready IS NOT NULL;
@@ -231,3 +232,5 @@ CREATE TRIGGER links_delete AFTER DELETE ON jobs WHEN old.links BEGIN
         AND old.reason IS NOT 'timeout' THEN 'ok' ELSE 'failed' END)
     ON CONFLICT (jid) DO UPDATE SET gone = excluded.gone;
 END;
+
+CREATE UNIQUE INDEX jobs_key ON jobs (key) WHERE key IS NOT NULL AND state IN ('pending', 'holding', 'running');

@@ -212,6 +212,7 @@ jobs = st.builds(
     system_cpu=maybe(seconds),
     max_rss=maybe(st.integers(0, 2**63 - 1)),
     tag=maybe(words),
+    key=maybe(words),
     restartable=st.booleans(),
     cwd=maybe(words.map(lambda text: f"/{text}")),
     env=maybe(variables.map(lambda env: json.dumps(env, ensure_ascii=False))),

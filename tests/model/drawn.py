@@ -14,12 +14,14 @@ states = st.sampled_from(list(State))
 priorities = st.integers(-3, 3)
 tags = st.sampled_from([None, "t", "u", "ünï 'c\"ode"])
 runners = st.sampled_from([None, "a", "b", "c"])
+keys = st.sampled_from([None, None, None, "k", "ünï 'c\"ode"])
 stdins = st.sampled_from([None, None, b"", b"one\n", bytes(range(256))])
 rows = st.builds(
     Row,
     command=st.sampled_from(COMMANDS),
     priority=priorities,
     tag=tags,
+    key=keys,
     runner=runners,
     restartable=st.booleans(),
     retries=st.integers(0, 2),
@@ -35,6 +37,7 @@ touched: dict[str, st.SearchStrategy[object]] = {
     "retries": st.integers(0, 2),
     "state": waiting.map(str),
     "stdin": stdins,
+    "key": keys,
 }
 touches = st.fixed_dictionaries({}, optional=touched)
 given: dict[str, st.SearchStrategy[object]] = {**touched, "tag": tags, "command": st.sampled_from(COMMANDS)}
@@ -61,6 +64,7 @@ def spec_of(row: Row) -> JobSpec:
         row.command,
         priority=row.priority,
         tag=row.tag,
+        key=row.key,
         required_runner=row.runner,
         restartable=row.restartable,
         retries=row.retries,

@@ -11,6 +11,11 @@ from rq_py.job import TERMINAL, Reason, State
 
 WAITING = {State.PENDING, State.HOLDING}
 IDLE = WAITING | TERMINAL
+ACTIVE = WAITING | {State.RUNNING}
+
+
+class KeyTaken(Exception):
+    """Two jobs that wait or run would have the same key: nothing is changed."""
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Row:
     exit_status: int | None = None
     retries: int = 0
     retried: int = 0
+    key: str | None = None
     kept: set[tuple[int, str]] = field(default_factory=set)  # attempts, with their tokens, that are outcomes
 
 
@@ -53,10 +59,24 @@ class Reference:
     def submit(self, rows: Iterable[Row]) -> list[int]:
         jids = []
         for row in rows:
+            there = self.holders(row.key)
+            if there:
+                jids += there
+                continue
             self.last_jid += 1
             self.jobs[self.last_jid] = row
             jids.append(self.last_jid)
         return jids
+
+    def holders(self, key: str | None) -> list[int]:
+        """The jobs that wait or run and have ``key``: one at most."""
+        if key is None:
+            return []
+        return [jid for jid, row in self.jobs.items() if row.key == key and row.state in ACTIVE]
+
+    def _check_key(self, jids: list[int], key: str) -> None:
+        if len(jids) > 1 or (jids and set(self.holders(key)) - set(jids)):
+            raise KeyTaken
 
     def jids(self, selectors: Iterable[State | str | int]) -> list[int]:
         """The selected jobs, by jid: all of them by ``all``, or without a selector."""
@@ -80,7 +100,10 @@ class Reference:
         )
 
     def update(self, selectors: Iterable[State | str | int], changes: Mapping[str, Any]) -> Chosen:
-        return self._change(self.choose(selectors, WAITING), changes)
+        chosen = self.choose(selectors, WAITING)
+        if changes.get("key") is not None:
+            self._check_key(chosen.jids, changes["key"])
+        return self._change(chosen, changes)
 
     def resubmit(self, selectors: Iterable[State | str | int], changes: Mapping[str, Any]) -> Chosen:
         anew = {
@@ -91,12 +114,26 @@ class Reference:
             "exit_status": None,
             "retried": 0,
         }
+        chosen = self.choose(selectors, IDLE)
+        if changes.get("key") is not None:
+            self._check_key(chosen.jids, changes["key"])
+        elif "key" not in changes:
+            keys = [key for jid in chosen.jids if (key := self.jobs[jid].key) is not None]
+            others = {jid for key in keys for jid in self.holders(key)} - set(chosen.jids)
+            if others or len(set(keys)) < len(keys):
+                raise KeyTaken
         for jid in self.choose(selectors, {State.FINISHED}).jids:
             self.jobs[jid].kept.add((self.jobs[jid].attempt, self.jobs[jid].token))
-        return self._change(self.choose(selectors, IDLE), {**anew, "retried": 0})
+        return self._change(chosen, {**anew, "retried": 0})
 
     def touch(self, command: str, tag: str | None, changes: Mapping[str, Any]) -> Chosen:
         like = [jid for jid in self.choose(["all"], WAITING).jids if self._is_like(jid, command, tag)]
+        key = changes.get("key")
+        if like and key is not None:
+            self._check_key(like, key)
+        there = [] if like else self.holders(key)
+        if there:
+            return Chosen(there)
         return self._change(Chosen(like or self.submit([Row(command, tag=tag)])), changes)
 
     def _is_like(self, jid: int, command: str, tag: str | None) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,7 @@ from rq_py import Job, Queue, State, claims
 from rq_py.claims import Outcome, Verdict
 from rq_py.clock import utc_text
 from rq_py.editing.edits import Edited
-from rq_py.errors import NotFound, QueueExists, StorageError
+from rq_py.errors import IllegalTransition, NotFound, QueueExists, StorageError
 from rq_py.job import TRANSITIONS
 from rq_py.store.transaction import Transaction
 from tests.model.drawn import (
@@ -48,7 +48,7 @@ from tests.model.drawn import (
     touches,
     waiting,
 )
-from tests.model.reference import Chosen, Reference, Row
+from tests.model.reference import Chosen, KeyTaken, Reference, Row
 from tests.model.wrong_calls import COUNT, wrong_calls
 from tests.store.tally import assert_kept
 
@@ -94,26 +94,36 @@ class QueueApi(RuleBasedStateMachine):
         self.verb = "submit"
         specs = [spec_of(row) for row in wanted]
         submitted = self.queue.submit_many(iter(specs), stdin=stdin)
-        new = self.reference.submit(replace(row, stdin=stdin) for row in wanted)
-        assert [job.jid for job in submitted] == new
-        assert (submitted.count, submitted.first_jid) == (len(wanted), new[0])
-        self.same(submitted, new)
+        last = self.reference.last_jid
+        jids = self.reference.submit(replace(row, stdin=stdin) for row in wanted)
+        new = sorted({jid for jid in jids if jid > last})
+        assert [job.jid for job in submitted] == jids
+        assert (submitted.count, submitted.new) == (len(wanted), len(new))
+        assert submitted.first_jid == (new or jids)[0]
+        assert set(submitted.jids()) == set(jids)
+        self.same(submitted, jids)
 
     @rule(named=selectors(waiting), changed=some_changes)
     def update(self, named: list[State | str | int], changed: Any) -> None:
         self.verb = "update"
-        self.edited(self.queue.update(*named, **changed), self.reference.update(named, changed))
+        self.edited(
+            lambda: self.queue.update(*named, **changed), lambda: self.reference.update(named, changed)
+        )
 
     @rule(named=selectors(idle), changed=changes)
     def resubmit(self, named: list[State | str | int], changed: Any) -> None:
         self.verb = "resubmit"
-        self.edited(self.queue.resubmit(*named, **changed), self.reference.resubmit(named, changed))
+        self.edited(
+            lambda: self.queue.resubmit(*named, **changed), lambda: self.reference.resubmit(named, changed)
+        )
 
     @rule(command=st.sampled_from(COMMANDS), tag=tags, changed=touches)
     def touch(self, command: str, tag: str | None, changed: Any) -> None:
         self.verb = "touch"
-        edited = self.queue.touch(command, tag=tag, **changed)
-        self.edited(edited, self.reference.touch(command, tag, changed))
+        self.edited(
+            lambda: self.queue.touch(command, tag=tag, **changed),
+            lambda: self.reference.touch(command, tag, changed),
+        )
 
     @rule(named=selectors(idle))
     def delete(self, named: list[State | str | int]) -> None:
@@ -125,8 +135,16 @@ class QueueApi(RuleBasedStateMachine):
         self.explained(edited, chosen)
         assert edited.leftover is None
 
-    def edited(self, edited: Edited, chosen: Chosen) -> None:
-        """The edit's answer: the jobs as they are after it, and what was named in vain."""
+    def edited(self, edit: Callable[[], Edited], meant: Callable[[], Chosen]) -> None:
+        """The edit's answer: the jobs as they are after it, and what was named in vain; or it is refused."""
+        try:
+            chosen = meant()
+        except KeyTaken:
+            self.verb = "refused"
+            with pytest.raises(IllegalTransition, match="key"):
+                edit()
+            return
+        edited = edit()
         self.same(edited, chosen.jids)
         self.explained(edited, chosen)
 
@@ -292,7 +310,7 @@ class QueueApi(RuleBasedStateMachine):
         assert sorted(running) == self.reference.jids([State.RUNNING])
         self._legal(found)
         stdin = self.queue.dir.path / "stdin"
-        names = {name for name in os.listdir(stdin) if name.isdecimal()}
+        names = set(os.listdir(stdin))  # and nothing that was staged is left
         assert names == {str(jid) for jid, row in self.reference.jobs.items() if row.stdin is not None}
         assert {int(name): (stdin / name).read_bytes() for name in names} == {
             jid: row.stdin for jid, row in self.reference.jobs.items() if row.stdin is not None
@@ -316,6 +334,7 @@ def values(row: Row) -> tuple[object, ...]:
     return (
         row.command, row.priority, row.tag, row.runner, row.restartable, row.state, row.stdin is not None,
         row.attempt, row.token, row.reason, row.exit_status, row.retries,
+        row.key,
     )  # fmt: skip
 
 
@@ -324,6 +343,7 @@ def values_of(job: Job) -> tuple[object, ...]:
     return (
         job.command, job.priority, job.tag, job.required_runner, job.restartable, job.state, job.has_stdin,
         job.attempt, job.token, job.reason, job.exit_status, job.retries,
+        job.key,
     )  # fmt: skip
 
 
