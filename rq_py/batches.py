@@ -34,6 +34,7 @@ class Common(NamedTuple):
     backoff: float | None
     collect: bool
     key: str | None
+    kind: str | None
     after: list[str]
 
 
@@ -100,6 +101,7 @@ class Batches:
             backoff=spec.backoff,
             collect=spec.collect,
             key=spec.key,
+            kind=spec.kind,
             after=list(_after(spec)),
         )
 

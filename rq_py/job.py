@@ -35,6 +35,7 @@ TRANSITIONS: Mapping[str, frozenset[tuple[State, State]]] = {
     "hold": frozenset({(State.PENDING, State.HOLDING)}),
     "unhold": frozenset({(State.HOLDING, State.PENDING)}),
     "claim": frozenset({(State.PENDING, State.RUNNING)}),
+    "complete": frozenset({(State.PENDING, State.FINISHED)}),
     "finish": frozenset({(State.RUNNING, State.FINISHED), (State.DEAD, State.FINISHED)}),
     "retry": frozenset({(State.RUNNING, State.PENDING)}),
     "release": frozenset({(State.RUNNING, State.PENDING)}),
@@ -69,6 +70,7 @@ class Conditions(TypedDict, total=False):
     ``backoff`` (before the first of ``retries``, then doubled) are seconds.
     ``after`` is jids, or texts JID:CONDITION; with ``collect`` the job reads what those jobs have written.
     Where a job with this ``key`` waits or runs already, that one is meant, and none is submitted.
+    A ``kind`` of human is for one that a person completes; the command is what there is to do.
     """
 
     not_before: str | None
@@ -79,6 +81,7 @@ class Conditions(TypedDict, total=False):
     after: Sequence[str | int] | str | int
     collect: bool
     key: str | None
+    kind: str | None
 
 
 class Job(NamedTuple):
@@ -126,6 +129,9 @@ class Job(NamedTuple):
     collect: bool = False  # its stdin is what the jobs that it is after have written to stdout
     after: str | None = None  # a JSON list of jids, or texts JID:CONDITION
     key: str | None = None  # at most one job that waits or runs has it
+    kind: str | None = None  # human: a person completes it, and the command is what there is to do
+    completed_by: str | None = None  # user@node
+    note: str | None = None  # what was said when it was completed
     attempts: str | None = None  # a JSON list of how the attempts before the last one ended
 
 
@@ -149,6 +155,8 @@ LISTED_FIELDS: tuple[str, ...] = (
     "exit_status",
     "signal",
     "reason",
+    "completed_by",
+    "note",
     "attempt",
     "user_cpu",
     "system_cpu",
@@ -156,6 +164,7 @@ LISTED_FIELDS: tuple[str, ...] = (
     "attempts",
     "tag",
     "key",
+    "kind",
     "restartable",
     "after",
     "collect",
@@ -198,4 +207,5 @@ class JobSpec(NamedTuple):
     after: Sequence[str | int] | str | int = ()  # 12, ``12:failed``, ``build:any``: a name in the same submit
     collect: bool = False  # its stdin is what these have written to stdout
     key: str | None = None  # where a job with this key waits or runs already, none is submitted
+    kind: str | None = None  # human: the command is what a person is to do, and no feeder runs it
     name: str | None = None  # what ``after`` of others in the same submit calls it; not kept

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from rq_py import human
 from rq_py.clock import utc_text
 from rq_py.dependencies import set_right
 from rq_py.errors import UsageError
@@ -39,8 +40,20 @@ _SQL_OF = {"=": "{} = ?", "!=": "{} IS NOT ?", "=~": "{} LIKE ?", "!~": "({} LIK
 _NEGATIONS = frozenset({"!=", "!~"})
 #: What only the end of a job sets. Before that a job is neither one that failed nor one that did not.
 _OF_AN_END = frozenset(
-    {"finished", "elapsed", "exit_status", "signal", "reason", "user_cpu", "system_cpu", "max_rss"}
+    {
+        "finished",
+        "elapsed",
+        "exit_status",
+        "signal",
+        "reason",
+        "user_cpu",
+        "system_cpu",
+        "max_rss",
+        "completed_by",
+        "note",
+    }
 )
+_WAITS_ANEW = human.WAITS_ANEW.format(waits=WAITS_ANEW)
 _HAS_ENDED = "state IN ('finished', 'dead')"
 
 
@@ -169,7 +182,7 @@ def _set_right(tx: Transaction) -> None:
         tx.beat()
     with tx.beating():
         tx.execute(
-            f"UPDATE jobs SET waits = {WAITS_ANEW} WHERE jid IN (SELECT jid FROM changed)",  # noqa: S608
+            f"UPDATE jobs SET waits = {_WAITS_ANEW} WHERE jid IN (SELECT jid FROM changed)",  # noqa: S608
             {"now": utc_text()},
         )
         set_right(tx, "jid IN (SELECT jid FROM changed)")

@@ -229,6 +229,18 @@ class Queue(WholeQueue):
 
         return self._woken(touch(self.store, command, tag, changes, cwd=os.getcwd()))
 
+    def complete(
+        self, *jids: Selector, fail: bool = False, note: str | None = None, keep_rows: bool = True
+    ) -> Edited:
+        """Say that human steps are done, or have failed; jobs that are after them go on then.
+
+        Those that are not pending, no human steps, or not to be done yet are refused. Raises UsageError,
+        InputError.
+        """
+        from rq_py.editing.humansteps import complete
+
+        return self._woken(complete(self.store, _selection(jids), fail=fail, text=note, keep_rows=keep_rows))
+
     def _woken(self, edited: Edited) -> Edited:
         """Wake this node's feeder, for there may be something to run."""
         wake(self.local_state)

@@ -104,7 +104,7 @@ class Chosen:
     the jids of which there is no job, ``unmatched`` the named states that no job is in.
 
     ``among`` holds further jids to which the choice is restricted. Instead of a selection, ``like`` may name
-    a command and a tag.
+    a command, which is run, and a tag.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Chosen:
         self._tx = tx
         self.refused, self.missing = Spool(), Spool()
         self.unmatched: list[State] = []
-        where, values = "command = ? AND tag IS ?", list[object](like or ())
+        where, values = "command = ? AND tag IS ? AND kind IS NULL", list[object](like or ())
         if selection is not None:
             where, values = selection.condition(tx)
         if among is not None:
@@ -142,6 +142,18 @@ class Chosen:
         for state in selection.states:
             if self._tx.execute("SELECT 1 FROM jobs WHERE state = ? LIMIT 1", (state,)).fetchone() is None:
                 self.unmatched.append(state)
+
+    def refuse(self, why: str) -> None:
+        """Take out, as refused, the jobs of which ``why``, an SQL expression, is not NULL but a text."""
+        found = _spooled(
+            self._tx,
+            f"""SELECT jid, {why} AS why FROM jobs
+                WHERE jid IN (SELECT jid FROM chosen) AND why IS NOT NULL ORDER BY jid""",  # noqa: S608
+        )
+        for row in found:
+            self.refused.append(row)
+            self._tx.execute("DELETE FROM chosen WHERE jid = ?", row[:1])
+        self.count -= len(found)
 
     def jids(self) -> list[int]:
         """The jids, in order."""

@@ -98,7 +98,12 @@ def _is_better(one: float, other: float, *, longest: bool) -> bool:
 def _performance(tx: Transaction, now: datetime, ended: _Ended) -> dict[str, object]:
     """Average time of a finished job, and how many finished in the last hours, by whole minutes."""
     finished = [row for row in ended if row[0] == State.FINISHED]
-    average = sum(row[3] for row in finished) / max(sum(row[2] for row in finished), 1) / 1000
+    # What a person has done has no time of its own.
+    (done,) = tx.execute(
+        "SELECT count(*) FROM jobs WHERE kind IS NOT NULL AND +state = 'finished'"
+    ).fetchone()
+    count = sum(row[2] for row in finished) - done
+    average = sum(row[3] for row in finished) / max(count, 1) / 1000
     minutes = [utc_text((now - timedelta(hours=hours)).timestamp())[:16] for hours in _HOURS]
     rows = tx.execute("SELECT minute, jobs FROM minutes WHERE minute > ?", (minutes[-1],)).fetchall()
     counts = [sum(jobs for minute, jobs in rows if minute > since) for since in minutes]

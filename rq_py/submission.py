@@ -11,6 +11,7 @@ from rq_py.batches import Batches, Common
 from rq_py.clock import utc_text
 from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
 from rq_py.formats.jobspec import Alike
+from rq_py.human import waits_for_person
 from rq_py.job import JobSpec
 from rq_py.keys import holder
 from rq_py.locking.owner import node_name
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 _COLUMNS = """
     INSERT INTO jobs (priority, state, submitted, submitter, required_runner, has_stdin, has_data,
                       tag, restartable, cwd, env,
-                      not_before, expires, timeout, retries, backoff, waits, collect, key, jid, command)
+                      not_before, expires, timeout, retries, backoff, waits, collect, key, kind, jid,
+                      command)
 """
-_INSERT = f"{_COLUMNS} VALUES ({', '.join('?' * 21)})"
+_INSERT = f"{_COLUMNS} VALUES ({', '.join('?' * 22)})"
 #: The same for many commands, a JSON list: four times as fast (https://www.sqlite.org/json1.html#jeach).
-_INSERT_MANY = f"{_COLUMNS} SELECT {', '.join('?' * 20)} + key, value FROM json_each(?)"  # noqa: S608
+_INSERT_MANY = f"{_COLUMNS} SELECT {', '.join('?' * 21)} + key, value FROM json_each(?)"  # noqa: S608
 
 T = TypeVar("T")
 
@@ -166,7 +168,8 @@ def _values(common: Common, submitted: str, submitter: str) -> Sequence[object]:
         common.priority, state, submitted, submitter, common.required_runner, common.has_stdin,
         common.has_data, common.tag, common.restartable, common.cwd, common.env,
         common.not_before, common.expires, common.timeout, common.retries, common.backoff,
-        waits_for_time(common.not_before, submitted), common.collect, common.key,
+        waits_for_time(common.not_before, submitted) | waits_for_person(common.kind),
+        common.collect, common.key, common.kind,
     )  # fmt: skip
 
 

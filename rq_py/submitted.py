@@ -145,5 +145,6 @@ class Submitted:
             backoff=common.backoff,
             collect=common.collect,
             key=common.key,
+            kind=common.kind,
             after=column_of(self._batches.names.resolved(common.after, self._places.jid_of)),
         )

@@ -50,6 +50,7 @@ _JOBS_OF: Mapping[str, Sequence[State]] = {
     **dict.fromkeys(("stdout", "stderr", "ioview"), _STARTED),
     **dict.fromkeys(("delete", "resubmit"), _NOT_RUNNING),
     "update": _WAITING,
+    "complete": (State.PENDING,),
     "tail": (*_WAITING, State.RUNNING),
 }
 _BY_STATE = frozenset({"list", "wait", "delete", "update", "resubmit"})
@@ -263,6 +264,8 @@ class _Line:
         offered = 0
         for job in self._recent():
             jid = str(job.jid)
+            if self._mode == "complete" and job.kind is None:
+                continue
             if job.state in states and jid.startswith(incomplete) and jid not in taken:
                 yield CompletionItem(jid, help=_described(job))
                 offered += 1

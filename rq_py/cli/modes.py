@@ -26,6 +26,7 @@ GROUPS: dict[str, dict[str, Mode]] = {
         "update": Mode("change jobs that wait: priority, command, tag, hold ...", ("u",)),
         "resubmit": Mode("let jobs that do not run be run again", ("r", "re")),
         "touch": Mode("update the job with this command and tag, or submit it", ("to",)),
+        "complete": Mode("say that human steps are done"),
         "delete": Mode("delete jobs that do not run", ("d", "rm")),
         "wait": Mode("wait until jobs have ended, and end as they did", ("w",)),
     },

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rq_py.errors import UsageError
 from rq_py.formats.excerpt import shown
 from rq_py.formats.jobspec import CheckedSpec, checked, is_variable_name, spec_from_mapping
+from rq_py.human import HUMAN
 from rq_py.job import JobSpec
 
 #: What ``--env-all`` leaves behind: it describes the submitting shell, or the job that submits.
@@ -37,6 +38,7 @@ class Overrides:
         after: Sequence[str] = (),
         collect: bool | None = None,
         key: str | None = None,
+        human: bool = False,
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -56,6 +58,7 @@ class Overrides:
             "after": after or None,
             "collect": collect,
             "key": key,
+            "kind": HUMAN if human else None,
         }
         spec = spec_from_mapping({"command": "true", **vars(self), **conditions}, "option")
         #: What was given of these; an empty one unsets it. Times are the same for all jobs.
@@ -89,6 +92,7 @@ class Overrides:
             after=spec.after,
             collect=spec.collect,
             key=spec.key,
+            kind=spec.kind,
             name=spec.name,
         )
         if self.conditions:

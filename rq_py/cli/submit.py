@@ -37,6 +37,9 @@ Examples:
 @click.command(cls=CommandTaking, epilog=_EXAMPLES)
 @click.argument("words", nargs=-1, metavar="[--] [COMMAND...|-]")
 @click.option("--infile", "-i", metavar="FILE", help="Read commands or YAML from this file.")
+@click.option(
+    "--human", is_flag=True, help="They are steps for people, who complete them; no feeder runs them."
+)
 @click.option("--wait", is_flag=True, help="Wait until they have ended, and end as they did, as wait does.")
 @job_options
 @quiet_option
@@ -47,6 +50,7 @@ def command(
     *,
     words: Sequence[str],
     infile: str | None,
+    human: bool,
     wait: bool,
     priority: int | None,
     tag: str | None,
@@ -96,9 +100,20 @@ def command(
         after=after,
         collect=collect,
         key=key,
+        human=human,
         cwd=None if cwd is None else os.path.abspath(cwd),
         env=variables(env, env_all, os.environ),
     )
+    if human:
+        given = {
+            "--job-timeout": job_timeout,
+            "--retries": retries,
+            "--backoff": backoff,
+            "--collect": collect,
+        }
+        for option, value in given.items():
+            if value:
+                raise UsageError(f"{option}: nobody runs a human step; --expires says how long it waits")
     reads_stdin = infile == "-" or (infile is None and list(words) in ([], ["-"]))
     if reads_stdin and stdin == "-":
         raise UsageError(

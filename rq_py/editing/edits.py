@@ -33,7 +33,7 @@ IDLE = (State.PENDING, State.HOLDING, State.FINISHED, State.DEAD)
 _NO_OUTCOME: Mapping[str, None] = dict.fromkeys(
     (
         "started", "finished", "elapsed", "runner", "feeder", "pid",
-        "exit_status", "signal", "reason", "user_cpu", "system_cpu", "max_rss",
+        "exit_status", "signal", "reason", "completed_by", "note", "user_cpu", "system_cpu", "max_rss",
     )
 )  # fmt: skip
 
@@ -43,7 +43,8 @@ _NOTE_REMOVALS = f"""
     SELECT jid FROM jobs WHERE {IN_BATCH} AND (has_stdin OR has_data OR attempt > 0)
 """  # noqa: S608
 _KEEP_OUTCOMES = f"""
-    {KEEP_OUTCOME} WHERE {IN_BATCH} AND state IN ('finished', 'dead') AND started IS NOT NULL
+    {KEEP_OUTCOME} WHERE {IN_BATCH} AND state IN ('finished', 'dead')
+        AND (started IS NOT NULL OR completed_by IS NOT NULL)
 """
 _FORGET_EXPIRY = f"UPDATE jobs SET expires = NULL WHERE {IN_BATCH} AND expires <= :now"  # noqa: S608
 _DELETE = f"DELETE FROM jobs WHERE {IN_BATCH}"  # noqa: S608

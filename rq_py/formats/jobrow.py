@@ -12,6 +12,7 @@ from rq_py.errors import InputError
 from rq_py.formats.excerpt import shown
 from rq_py.formats.jobspec import spec_from_mapping
 from rq_py.formats.moments import LONGEST
+from rq_py.human import HUMAN
 from rq_py.job import Job
 
 # The range of each part is checked too: these are parsed when ages are computed.
@@ -107,6 +108,8 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("runner", "reason", "feeder"), _or_unset(_is_text)),
     "retries": lambda value: isinstance(value, int) and value >= 0,
     **dict.fromkeys(("timeout", "backoff"), _or_unset(_is_duration)),
+    "kind": lambda value: value in (None, HUMAN),
+    **dict.fromkeys(("completed_by", "note"), _or_unset(_is_text)),
     "key": lambda value: value != "",  # or it would be one, and no listing would show it
     "submitted": _is_time,
     **dict.fromkeys(("started", "finished"), _or_unset(_is_time)),

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypedDict
 
 from rq_py.errors import InputError
 from rq_py.formats.excerpt import CHARACTERS, shown
+from rq_py.human import HUMAN
 from rq_py.job import LISTED_FIELDS, MAX_COMMAND_BYTES, NODE_NAME, JobSpec, State
 
 #: What a mapping may hold: the fields of a listing, and what is not kept.
@@ -99,6 +100,7 @@ def spec_from_mapping(fields: Mapping[str, object], where: str = "job") -> Check
             timeout=_duration(fields, "timeout"),
             retries=_retries(fields),
             backoff=_duration(fields, "backoff"),
+            kind=_kind(fields),
             **_dependencies(fields),
         )
     except (_Wrong, InputError) as wrong:
@@ -255,6 +257,13 @@ def _stage(fields: Mapping[str, object]) -> bool:
     if state is not None and state not in list(State):
         raise _Wrong(f"state: {shown(state)} is none of {' '.join(State)}")
     return _flag(fields, "stage") or state == State.HOLDING
+
+
+def _kind(fields: Mapping[str, object]) -> str | None:
+    kind = fields.get("kind")
+    if kind not in (None, "", HUMAN):
+        raise _Wrong(f"kind: {shown(kind)} is not {HUMAN}, and a command has none")
+    return HUMAN if kind else None
 
 
 def _cwd(fields: Mapping[str, object]) -> str | None:

@@ -14,7 +14,8 @@ ATTEMPTS = """
         SELECT nullif(json_group_array(json_object(
             'attempt', a.attempt, 'runner', a.runner, 'pid', a.pid, 'started', a.started,
             'finished', a.finished, 'elapsed', a.elapsed, 'exit_status', a.exit_status, 'signal', a.signal,
-            'reason', a.reason, 'user_cpu', a.user_cpu, 'system_cpu', a.system_cpu, 'max_rss', a.max_rss
+            'reason', a.reason, 'user_cpu', a.user_cpu, 'system_cpu', a.system_cpu, 'max_rss', a.max_rss,
+            'completed_by', a.completed_by, 'note', a.note
         )), '[]') || '' FROM (SELECT * FROM attempts WHERE attempts.jid = jobs.jid ORDER BY attempt) AS a) END
 """
 
@@ -32,7 +33,7 @@ COLUMNS = ", ".join({"attempts": ATTEMPTS, "after": AFTER}.get(name, name) for n
 CLAIM_COLUMNS = ", ".join({"attempts": "NULL", "after": AFTER}.get(name, name) for name in Job._fields)
 
 _KEPT = """jid, attempt, token, runner, pid, started, finished, elapsed, exit_status, signal, reason,
-    user_cpu, system_cpu, max_rss"""
+    user_cpu, system_cpu, max_rss, completed_by, note"""
 #: Copies how attempts have ended from ``jobs`` to ``attempts``; what was kept before stays. Add a WHERE.
 KEEP_OUTCOME = f"INSERT OR IGNORE INTO attempts ({_KEPT}) SELECT {_KEPT} FROM jobs"  # noqa: S608
 

@@ -179,6 +179,8 @@ def _small_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, k
     """Copy the rows of ``table`` from both ends up to the damage; what is lost there is no job."""
     for order in ("ASC", "DESC"):
         with suppress(*_DAMAGE):
-            for row in old.execute(f"SELECT * FROM {table} ORDER BY {key} {order}"):  # noqa: S608
-                marks = ", ".join("?" * len(row))
-                new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+            rows = old.execute(f"SELECT * FROM {table} ORDER BY {key} {order}")  # noqa: S608
+            names = ", ".join(column[0] for column in rows.description)  # fewer in an old schema
+            marks = ", ".join("?" * len(rows.description))
+            for row in rows:
+                new.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608

@@ -12,7 +12,8 @@ CREATE TABLE generation (
 
 -- What later schemas have added stands at the end, in SQLite's own spelling: `links` is a set of bits, 1 for a job
 -- that is after others, 2 for one that others are after; `collect` says that its stdin is what those wrote; `key`
--- is what at most one job has that waits or runs.
+-- is what at most one job has that waits or runs; `kind` is human for a job that a person completes, `completed_by`
+-- says who has, and `note` what was said about it.
 CREATE TABLE jobs (
     jid             INTEGER PRIMARY KEY AUTOINCREMENT,  -- AUTOINCREMENT: never used again
     priority        INTEGER NOT NULL,
@@ -64,7 +65,7 @@ CREATE TABLE jobs (
              WHEN waits & 1 AND (expires IS NULL OR not_before <= expires) THEN not_before
              ELSE expires END
     ) VIRTUAL
-, links INTEGER NOT NULL DEFAULT 0, collect INTEGER NOT NULL DEFAULT 0, key TEXT);
+, links INTEGER NOT NULL DEFAULT 0, collect INTEGER NOT NULL DEFAULT 0, key TEXT, kind TEXT, completed_by TEXT, note TEXT);
 
 -- The claim: two short range scans, '' and this node, whatever else is waiting.
 CREATE INDEX jobs_ready ON jobs (ready, priority DESC, jid) WHERE ready IS NOT NULL;
@@ -185,7 +186,7 @@ CREATE TABLE attempts (
     reason      TEXT,
     user_cpu    REAL,
     system_cpu  REAL,
-    max_rss     INTEGER,
+    max_rss     INTEGER, completed_by TEXT, note TEXT,
     PRIMARY KEY (jid, attempt)
 ) WITHOUT ROWID;
 CREATE TRIGGER attempts_delete AFTER DELETE ON jobs WHEN old.attempt > 0 BEGIN
@@ -233,4 +234,8 @@ CREATE TRIGGER links_delete AFTER DELETE ON jobs WHEN old.links BEGIN
     ON CONFLICT (jid) DO UPDATE SET gone = excluded.gone;
 END;
 
+-- At most one; and which.
 CREATE UNIQUE INDEX jobs_key ON jobs (key) WHERE key IS NOT NULL AND state IN ('pending', 'holding', 'running');
+
+-- Human steps are few; no claim and no finish changes it.
+CREATE INDEX jobs_kind ON jobs (kind) WHERE kind IS NOT NULL;

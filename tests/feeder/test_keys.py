@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -60,6 +61,11 @@ def test_a_listing_is_read_again(queue: Queue, rqpy: Rqpy) -> None:
     assert queue.job(4).key == "on"
 
 
+def _has_lines(path: Path, count: int) -> bool:
+    """Whether a file is there and has so many lines."""
+    return path.exists() and path.read_text().count("\n") >= count
+
+
 def _submitters(
     queue: Path, environment: Mapping[str, str], log: Path, count: int
 ) -> list[subprocess.Popen[bytes]]:
@@ -82,10 +88,7 @@ def test_one_at_a_time_whoever_submits_and_whatever_is_killed(
     feeders = [feed("--max-feed=4", env={"RQ_NODE": node}) for node in nodes]
     submitters = _submitters(queue.path, environment, log, 3)
     for seen in (4, 12, 20):
-        wait_until(
-            lambda seen=seen: log.exists() and log.read_text().count("\n") >= seen,
-            60,  # type: ignore[misc]
-        )
+        wait_until(partial(_has_lines, log, seen), 60)
         for number, node in enumerate(nodes):
             feeders[number].kill()
             feeders[number] = feed("--max-feed=4", env={"RQ_NODE": node})
