@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -126,13 +127,14 @@ def test_edits_that_would_make_two_of_one_are_refused(queue: Queue) -> None:
     queue.submit_many([JobSpec("b", key="l"), JobSpec("c")])
     before = list(queue.jobs())
     taken = r"^job 2, which is pending, has the key 'k': wait for its end, or give another key$"
-    for edit in (
+    edits: list[Callable[[], object]] = [
         lambda: queue.resubmit(1),
         lambda: queue.resubmit("finished", priority=3),
         lambda: queue.resubmit(3, key="k"),
         lambda: queue.update(3, key="k", stdin=b"new"),
         lambda: queue.touch("c", key="k"),
-    ):
+    ]
+    for edit in edits:
         with pytest.raises(IllegalTransition, match=taken) as caught:
             edit()
         assert caught.value.exit_code == 1

@@ -49,6 +49,8 @@ def resubmitted(one: Job) -> JobSpec:
         command=one.command,
         priority=one.priority,
         tag=one.tag or None,
+        key=one.key or None,
+        kind=one.kind,
         required_runner=one.required_runner or None,
         restartable=one.restartable,
         stage=one.state == State.HOLDING,

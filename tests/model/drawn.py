@@ -25,6 +25,7 @@ rows = st.builds(
     runner=runners,
     restartable=st.booleans(),
     retries=st.integers(0, 2),
+    kind=st.sampled_from([None, None, None, None, "human"]),
     state=st.sampled_from([State.PENDING, State.PENDING, State.HOLDING]),
 )
 jids = st.integers(1, 12)
@@ -65,6 +66,7 @@ def spec_of(row: Row) -> JobSpec:
         priority=row.priority,
         tag=row.tag,
         key=row.key,
+        kind=row.kind,
         required_runner=row.runner,
         restartable=row.restartable,
         retries=row.retries,

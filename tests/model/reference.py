@@ -36,6 +36,8 @@ class Row:
     retries: int = 0
     retried: int = 0
     key: str | None = None
+    kind: str | None = None
+    note: str | None = None  # of the last completion
     kept: set[tuple[int, str]] = field(default_factory=set)  # attempts, with their tokens, that are outcomes
 
 
@@ -44,7 +46,7 @@ class Chosen:
     """The jobs that an edit was about, and what was named in vain."""
 
     jids: list[int]
-    refused: list[tuple[int, State]] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     unmatched: list[State] = field(default_factory=list)
 
@@ -112,6 +114,7 @@ class Reference:
             "token": "",
             "reason": None,
             "exit_status": None,
+            "note": None,
             "retried": 0,
         }
         chosen = self.choose(selectors, IDLE)
@@ -137,12 +140,28 @@ class Reference:
         return self._change(Chosen(like or self.submit([Row(command, tag=tag)])), changes)
 
     def _is_like(self, jid: int, command: str, tag: str | None) -> bool:
-        return (self.jobs[jid].command, self.jobs[jid].tag) == (command, tag)
+        row = self.jobs[jid]
+        return (row.command, row.tag, row.kind) == (command, tag, None)
 
     def _change(self, chosen: Chosen, changes: Mapping[str, Any]) -> Chosen:
         for jid in chosen.jids:
             for name, value in changes.items():
                 setattr(self.jobs[jid], name, State(value) if name == "state" else value)
+        return chosen
+
+    def complete(self, jids: list[int], fail: bool, note: str | None) -> Chosen:
+        chosen = self.choose(jids, {State.PENDING})
+        commands = [jid for jid in chosen.jids if self.jobs[jid].kind is None]
+        chosen.jids = [jid for jid in chosen.jids if jid not in commands]
+        chosen.refused += [(jid, "no human step") for jid in commands]
+        for jid in chosen.jids:
+            row = self.jobs[jid]
+            row.state, row.exit_status, row.note, row.attempt = (
+                State.FINISHED,
+                int(fail),
+                note,
+                row.attempt + 1,
+            )
         return chosen
 
     def delete(self, selectors: Iterable[State | str | int]) -> Chosen:
@@ -158,7 +177,9 @@ class Reference:
     def claim(self, node: str, count: int) -> list[int]:
         """Highest priority first, oldest first; the caller enters the tokens."""
         free = [
-            jid for jid, row in self.jobs.items() if row.state is State.PENDING and row.runner in {None, node}
+            jid
+            for jid, row in self.jobs.items()
+            if row.state is State.PENDING and row.runner in {None, node} and row.kind is None
         ]
         free.sort(key=lambda jid: (-self.jobs[jid].priority, jid))
         for jid in free[:count]:

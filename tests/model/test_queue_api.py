@@ -125,6 +125,16 @@ class QueueApi(RuleBasedStateMachine):
             lambda: self.reference.touch(command, tag, changed),
         )
 
+    @rule(
+        named=st.lists(jids, min_size=1, max_size=4), fail=st.booleans(), note=st.sampled_from([None, "a\nb"])
+    )
+    def complete(self, named: list[int], fail: bool, note: str | None) -> None:
+        self.verb = "complete"
+        self.edited(
+            lambda: self.queue.complete(*named, fail=fail, note=note),
+            lambda: self.reference.complete(named, fail, note),
+        )
+
     @rule(named=selectors(idle))
     def delete(self, named: list[State | str | int]) -> None:
         self.verb = "delete"
@@ -306,7 +316,8 @@ class QueueApi(RuleBasedStateMachine):
             assert tx.generation.number == self.generation
             assert_kept(tx)
         for jid, row in self.reference.jobs.items():
-            assert ready[jid] == ((row.runner or "") if row.state is State.PENDING else None)
+            is_free = row.state is State.PENDING and row.kind is None
+            assert ready[jid] == ((row.runner or "") if is_free else None)
         assert sorted(running) == self.reference.jids([State.RUNNING])
         self._legal(found)
         stdin = self.queue.dir.path / "stdin"
@@ -325,7 +336,10 @@ class QueueApi(RuleBasedStateMachine):
                 continue
             if before.state is not job.state and not (self.verb == "resubmit" and job.state is State.HOLDING):
                 assert (before.state, job.state) in legal, self.verb
-            assert job.attempt == before.attempt + (self.verb == "claim" and before.token != job.token)
+            was_done = self.verb == "complete" and before.state is not job.state
+            assert job.attempt == before.attempt + (
+                was_done or (self.verb == "claim" and before.token != job.token)
+            )
             assert self.verb in {"resubmit", "touch"} or job.submitted == before.submitted
 
 
@@ -334,7 +348,7 @@ def values(row: Row) -> tuple[object, ...]:
     return (
         row.command, row.priority, row.tag, row.runner, row.restartable, row.state, row.stdin is not None,
         row.attempt, row.token, row.reason, row.exit_status, row.retries,
-        row.key,
+        row.key, row.kind, row.note,
     )  # fmt: skip
 
 
@@ -343,7 +357,7 @@ def values_of(job: Job) -> tuple[object, ...]:
     return (
         job.command, job.priority, job.tag, job.required_runner, job.restartable, job.state, job.has_stdin,
         job.attempt, job.token, job.reason, job.exit_status, job.retries,
-        job.key,
+        job.key, job.kind, job.note,
     )  # fmt: skip
 
 

@@ -186,6 +186,6 @@ def test_sqlite_of_enterprise_linux_9_reads_the_schema() -> None:
     """3.34 knows no DO UPDATE without a target (https://www.sqlite.org/releaselog/3_35_0.html)."""
     scripts = [migrate.schema(), *map(migrate.migration, range(1, SCHEMA_VERSION + 1))]
     for script in scripts:
-        assert "ON CONFLICT DO" not in script
+        assert "ON CONFLICT DO UPDATE" not in script
         assert " DROP COLUMN" not in script
         assert "RETURNING" not in script
