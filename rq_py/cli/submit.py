@@ -83,7 +83,8 @@ def command(
 
     Options stand before COMMAND. Behind its first word, what is no option of submit belongs to it (submit
     ls -la); a long option of submit at the very end is still taken (submit cat --stdin=cat.in), and any
-    other is refused, because it could be meant for either. Behind -- every word is the command's.
+    other is refused, because it could be meant for either. --key and --human there are the command's (submit
+    sort --key=2), and behind -- every word is.
     """
     shown_fields = chosen_fields(fields)
     overrides = Overrides(
