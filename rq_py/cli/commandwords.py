@@ -4,7 +4,7 @@ The rule, as ``rqpy help submit`` states it: before the command, options are sub
 first word, what is no option of submit belongs to the command (``submit ls -la``). An option of submit there
 could be meant for either: a long one is taken by submit where nothing of the command follows it (as in rq's
 ``submit cat --stdin=cat.in``), and that is said; anything else is refused. ``--`` ends them all. Options of a
-log (-l, -v, --log), --key and --human are so usual among commands that submit has them before the command only.
+log (-l, -v, --log), --key and --human are so usual among commands that they are submit's only before it.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ from rq_py.claims import Outcome, Verdict
 from rq_py.clock import utc_text
 from rq_py.editing.edits import Edited
 from rq_py.errors import IllegalTransition, NotFound, QueueExists, StorageError
-from rq_py.job import TRANSITIONS
 from rq_py.store.transaction import Transaction
+from tests.model.compared import assert_legal, values, values_of
 from tests.model.drawn import (
     COMMANDS,
     NODES,
@@ -51,14 +51,6 @@ from tests.model.drawn import (
 from tests.model.reference import Chosen, KeyTaken, Reference, Row
 from tests.model.wrong_calls import COUNT, wrong_calls
 from tests.store.tally import assert_kept
-
-#: The rules whose name is a verb of job.TRANSITIONS, or which hold and unhold.
-EDITS = {
-    "update": ("hold", "unhold"),
-    "touch": ("hold", "unhold"),
-    "resubmit": ("hold", "unhold", "resubmit"),
-    "finish": ("finish", "retry"),
-}
 
 
 class QueueApi(RuleBasedStateMachine):
@@ -319,7 +311,7 @@ class QueueApi(RuleBasedStateMachine):
             is_free = row.state is State.PENDING and row.kind is None
             assert ready[jid] == ((row.runner or "") if is_free else None)
         assert sorted(running) == self.reference.jids([State.RUNNING])
-        self._legal(found)
+        assert_legal(self.verb, self.seen, found)
         stdin = self.queue.dir.path / "stdin"
         names = set(os.listdir(stdin))  # and nothing that was staged is left
         assert names == {str(jid) for jid, row in self.reference.jobs.items() if row.stdin is not None}
@@ -327,38 +319,6 @@ class QueueApi(RuleBasedStateMachine):
             jid: row.stdin for jid, row in self.reference.jobs.items() if row.stdin is not None
         }
         self.seen = found
-
-    def _legal(self, found: Mapping[int, Job]) -> None:
-        legal = {pair for verb in EDITS.get(self.verb, (self.verb,)) for pair in TRANSITIONS.get(verb, ())}
-        for jid, job in found.items():
-            before = self.seen.get(jid)
-            if before is None:
-                continue
-            if before.state is not job.state and not (self.verb == "resubmit" and job.state is State.HOLDING):
-                assert (before.state, job.state) in legal, self.verb
-            was_done = self.verb == "complete" and before.state is not job.state
-            assert job.attempt == before.attempt + (
-                was_done or (self.verb == "claim" and before.token != job.token)
-            )
-            assert self.verb in {"resubmit", "touch"} or job.submitted == before.submitted
-
-
-def values(row: Row) -> tuple[object, ...]:
-    """What is compared of a job, from the reference."""
-    return (
-        row.command, row.priority, row.tag, row.runner, row.restartable, row.state, row.stdin is not None,
-        row.attempt, row.token, row.reason, row.exit_status, row.retries,
-        row.key, row.kind, row.note,
-    )  # fmt: skip
-
-
-def values_of(job: Job) -> tuple[object, ...]:
-    """What is compared of a job, from the queue."""
-    return (
-        job.command, job.priority, job.tag, job.required_runner, job.restartable, job.state, job.has_stdin,
-        job.attempt, job.token, job.reason, job.exit_status, job.retries,
-        job.key, job.kind, job.note,
-    )  # fmt: skip
 
 
 DEEP = os.environ.get("RQPY_TESTS") == "deep"
