@@ -13,15 +13,14 @@ from rq_py.errors import InputError, OutcomeUnknown, RqError, StorageError
 from rq_py.formats.jobspec import Alike
 from rq_py.human import waits_for_person
 from rq_py.job import JobSpec
-from rq_py.keys import holder
 from rq_py.locking.owner import node_name
-from rq_py.store.rows import COLUMNS
 from rq_py.store.tokens import is_noted, note_submit
 from rq_py.store.transaction import Store, Transaction
 from rq_py.submitted import Places, Submitted
 from rq_py.timing import pass_due, waits_for_time
 
 if TYPE_CHECKING:
+    from rq_py.spool import Spool
     from rq_py.staging import Source, Staging
 
 _COLUMNS = """
@@ -105,7 +104,7 @@ def insert(tx: Transaction, batches: Batches, staging: Staging | None, token: st
         values = _values(common, submitted, submitter)
         if common.key is not None:
             for place, command in enumerate(commands, position):
-                known = holder(tx, common.key)
+                known = _holder(tx, common.key)
                 if known is None:
                     tx.execute(_INSERT, (*values, places.jid_of(place), command))
                 else:
@@ -131,10 +130,25 @@ def insert(tx: Transaction, batches: Batches, staging: Staging | None, token: st
     done = Submitted(batches, places, submitted, submitter, dead)
     if done.new:
         note_submit(tx, token, places.first_jid, done.new, submitted)
-    for jid in places:
-        done.were_there.append(tx.execute(f"SELECT {COLUMNS} FROM jobs WHERE jid = ?", (jid,)).fetchone())  # noqa: S608
-        tx.beat()
+    if len(places):
+        _read_those_there(tx, places, done.were_there)
     return done
+
+
+def _holder(tx: Transaction, key: str) -> int | None:
+    """The job that has ``key`` already."""
+    from rq_py.keys import holder  # most jobs have none
+
+    return holder(tx, key)
+
+
+def _read_those_there(tx: Transaction, places: Places, rows: Spool) -> None:
+    """Append the rows of the jobs that were there, as they are now."""
+    from rq_py.store.rows import COLUMNS
+
+    for jid in places:
+        rows.append(tx.execute(f"SELECT {COLUMNS} FROM jobs WHERE jid = ?", (jid,)).fetchone())  # noqa: S608
+        tx.beat()
 
 
 def _link(tx: Transaction, batches: Batches, places: Places, now: str) -> frozenset[int]:

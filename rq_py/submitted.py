@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import cast
 
@@ -10,7 +9,6 @@ from rq_py.batches import Batches, Common
 from rq_py.formats.afters import column_of
 from rq_py.job import Job, Reason, State
 from rq_py.spool import Spool
-from rq_py.store.rows import jobs_of
 
 
 class Places:
@@ -36,15 +34,22 @@ class Places:
 
     def is_new(self, position: int) -> bool:
         """Whether the job at ``position`` is submitted."""
-        index = bisect_left(self._positions, position)
-        return index == len(self._positions) or self._positions[index] != position
+        return self._find(position)[1] is None
 
     def jid_of(self, position: int) -> int:
         """The jid of the job at ``position``, behind which nothing was told yet where it is a new one's."""
+        before, jid = self._find(position)
+        return self.first_jid + position - before if jid is None else jid
+
+    def _find(self, position: int) -> tuple[int, int | None]:
+        """How many before ``position`` were there, and the jid of the one at it if that was."""
+        if not self._positions:
+            return 0, None
+        from bisect import bisect_left  # most jobs have no key
+
         index = bisect_left(self._positions, position)
-        if index < len(self._positions) and self._positions[index] == position:
-            return self._jids[index]
-        return self.first_jid + position - index
+        is_there = index < len(self._positions) and self._positions[index] == position
+        return index, self._jids[index] if is_there else None
 
 
 class Submitted:
@@ -94,7 +99,7 @@ class Submitted:
 
     def __iter__(self) -> Iterator[Job]:
         jid, position = self._places.first_jid, 0
-        were_there = jobs_of(cast("Iterator[list[object]]", iter(self.were_there)))
+        were_there = self._jobs_there()
         for common, commands in self._batches:
             first = self._job(common)
             for place, command in enumerate(commands, position):
@@ -105,6 +110,11 @@ class Submitted:
                 yield self._buried(job) if jid in self._dead else job
                 jid += 1
             position += len(commands)
+
+    def _jobs_there(self) -> Iterator[Job]:
+        from rq_py.store.rows import jobs_of
+
+        yield from jobs_of(cast("Iterator[list[object]]", iter(self.were_there)))
 
     def _buried(self, job: Job) -> Job:
         return job._replace(state=State.DEAD, reason=Reason.DEPENDENCY, finished=self._submitted)

@@ -167,7 +167,7 @@ def test_the_database_itself_refuses_a_second_one(queue: Queue, monkeypatch: pyt
             queue.execute(sql)
     with pytest.raises(UsageError, match="key: ''"):
         queue.execute("update jobs set key = '' where jid = 2")
-    monkeypatch.setattr("rq_py.submission.holder", lambda tx, key: None)
+    monkeypatch.setattr("rq_py.keys.holder", lambda tx, key: None)
     with pytest.raises(Exception, match="UNIQUE"):
         queue.submit("c", key="k")
     assert [job.key for job in queue.jobs()] == ["k", None]

@@ -38,6 +38,14 @@ def filled(world: World) -> None:
         database.execute("UPDATE jobs SET state='dead', reason='runner_lost', exit_status=NULL WHERE jid=3")
 
 
+def with_steps(world: World) -> None:
+    """A queue with a key that is taken, a human step, and a job after that."""
+    filled(world)
+    world.good("submit", "--key=taken", f"--stdin={world.folder}/in/text", "cat")
+    world.good("submit", "--human", "look")
+    world.good("submit", "--after=8", "echo looked")
+
+
 def crowded(world: World) -> None:
     """Many jobs: the database has pages enough for damage to be somewhere."""
     filled(world)
@@ -163,6 +171,13 @@ OPERATIONS = [
     Operation("submit", ("submit", "--stdin={}/in/text", "--data={}/in/data", "--tag=new", "cat")),
     Operation("submit, 300 lines", ("submit", "-"), stdin=_lines(300)),
     Operation("submit, 5 with stdin", ("submit", "--stdin={}/in/text", "--infile={}/in/other")),
+    Operation("submit --key", ("submit", "--key=k", "--stdin={}/in/text", "--data={}/in/data", "cat")),
+    Operation(
+        "submit --key, taken",
+        ("submit", "--key=taken", "--stdin={}/in/other", "--data={}/in/data", "cat"),
+        fill=with_steps,
+    ),
+    Operation("complete", ("complete", "8", "--note=fine"), fill=with_steps, repeated=(1,)),
     Operation("update", ("update", "4", "5", "priority=9", "tag=x")),
     Operation("update stdin= data=", ("update", "4", "stdin={}/in/other", "data={}/in/news", "tag=y")),
     Operation("update stdin= (none)", ("update", "4", "stdin=", "data=", "tag=z")),
