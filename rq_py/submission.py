@@ -158,8 +158,9 @@ def _link(tx: Transaction, batches: Batches, places: Places, now: str) -> frozen
     buried = 0
     position = 0
     for common, commands in batches:
-        # Those of one batch that are new have jids in a row.
-        new = [place for place in range(position, position + len(commands)) if places.is_new(place)]
+        new: Sequence[int] = range(position, position + len(commands))
+        if common.key is not None:
+            new = [place for place in new if places.is_new(place)]  # their jids are in a row
         if common.after and new:
             after = batches.names.resolved(common.after, places.jid_of)
             values: dict[str, object] = {"first": places.jid_of(new[0]), "last": places.jid_of(new[-1])}

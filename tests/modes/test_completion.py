@@ -104,6 +104,9 @@ def test_jids_states_and_tags_of_the_queue(shell: Rqpy, queue: Queue) -> None:
     assert bash(shell, "q", "submit", "--tag=imp") == ["important"]
     assert bash(shell, "q", "query", "tag=imp") == ["important"]
     assert bash(shell, "q", "query", "state=h") == ["holding"]
+    queue.submit_many([JobSpec("look", kind="human", key="k"), JobSpec("true")])
+    assert bash(shell, "q", "complete", "") == ["4"]
+    assert bash(shell, "q", "submit", "--key", "") == ["k"]
 
 
 def test_errors_are_silent(shell: Rqpy, queue: Queue) -> None:
