@@ -59,11 +59,11 @@ class Batches:
         if self._like is None or spec[1:] != self._like[1:]:
             self._end_batch()
             self._like = spec
+            self.have_keys = self.have_keys or spec.key is not None
             if spec.after:
                 self.names.want(_after(spec))
             elif spec.collect:
                 raise InputError("collect: the job is after no others: say --after, or after:")
-            self.have_keys = self.have_keys or spec.key is not None
             if spec.collect and (self._has_stdin or spec.stdin):
                 raise InputError("collect: the job is to have another stdin, too: leave one of them out")
         for name in (spec.name, jid):

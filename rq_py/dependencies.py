@@ -239,10 +239,16 @@ _SETTLE_ALL = """
 """
 
 
+def close(tx: Transaction, jobs: str, values: dict[str, object]) -> None:
+    """Let no job that is after others be claimed until settled; ``jobs`` is an SQL condition on them."""
+    tx.execute(_CLOSE.format(jobs=jobs), values)
+
+
 def set_right(tx: Transaction, jobs: str) -> None:
     """After changes of any kind to some ``jobs``, an SQL condition: nobody is linked who is not.
 
     What is after others is closed until a feeder has settled it.
     """
-    for sql in (_SET_LINKS, _CLOSE, _SETTLE_ALL):
-        tx.execute(sql.format(jobs=jobs))
+    tx.execute(_SET_LINKS.format(jobs=jobs))
+    close(tx, jobs, {})
+    tx.execute(_SETTLE_ALL.format(jobs=jobs))

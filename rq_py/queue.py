@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
 
-from rq_py.errors import NotFound, StorageError
+from rq_py.errors import NotFound
 from rq_py.job import Conditions, Job, JobSpec
 from rq_py.wake import wake
 from rq_py.wholequeue import WholeQueue
@@ -59,10 +59,7 @@ class Queue(WholeQueue):
         from rq_py.creation import create
 
         create(Path(os.path.abspath(path)), group=group, public=public, texts=settings or {})
-        try:
-            return cls(path)
-        except StorageError as error:
-            raise StorageError(f"{path}: is there, but cannot be opened: {error}") from error
+        return cls._opened(Path(path))
 
     def submit(
         self,

@@ -56,7 +56,7 @@ class WholeQueue:
         """Copy the jobs, not their streams, to ``path``, to be read as a queue; replaces a snapshot there."""
         from rq_py.copying import snapshot
 
-        return self._opened(snapshot(self.store, Path(os.path.abspath(path))))
+        return self._opened(snapshot(self.store, Path(os.path.abspath(path))), self.store.timeout)
 
     def backup(self, path: str | os.PathLike[str]) -> Self:
         """Copy the whole queue, streams and data too, to ``path``, where it is a queue of its own.
@@ -66,7 +66,7 @@ class WholeQueue:
         """
         from rq_py.copying import backup
 
-        return self._opened(backup(self.store, Path(os.path.abspath(path))))
+        return self._opened(backup(self.store, Path(os.path.abspath(path))), self.store.timeout)
 
     def rotate(self, path: str | os.PathLike[str], *, tgz: bool = False) -> Rotated:
         """Move the jobs that have ended, with their streams and data, to a rotation at ``path``.
@@ -109,13 +109,14 @@ class WholeQueue:
         removal.remove_noted(self.store)
         return [*self.store.generations.prune(), *staging.prune(self.dir)]
 
-    def _opened(self, place: Path) -> Self:
-        """The copy that was just made at ``place``. Raises StorageError."""
+    @classmethod
+    def _opened(cls, place: Path, timeout: float | None = None) -> Self:
+        """The queue, or copy of one, that was just made at ``place``. Raises StorageError."""
         for _ in range(100):
             try:
-                return type(self)(place, timeout=self.store.timeout)
+                return cls(place, timeout=timeout)
             except NotAQueue:
                 time.sleep(0.01)  # another snapshot is being put in its place at this very moment
             except StorageError as error:
                 raise StorageError(f"{place}: is there, but cannot be opened: {error}") from error
-        return type(self)(place, timeout=self.store.timeout)
+        return cls(place, timeout=timeout)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rq_py import dependencies
 from rq_py.clock import utc_text
-from rq_py.dependencies import AFTER, FOLLOWS, check_cycles, link, unlink
+from rq_py.dependencies import FOLLOWS, check_cycles, link, unlink
 from rq_py.errors import InputError
 from rq_py.formats.afters import split
 from rq_py.selection import IN_BATCH, Chosen
@@ -15,7 +16,6 @@ _NO_COLLECTOR = f"""
     SELECT jid, has_stdin FROM jobs WHERE jid IN (SELECT jid FROM chosen) AND collect
         AND (has_stdin OR NOT links & {FOLLOWS}) LIMIT 1
 """  # noqa: S608
-_CLOSE = f"UPDATE jobs SET waits = waits | {AFTER} WHERE {IN_BATCH} AND links & {FOLLOWS}"  # noqa: S608
 
 
 def relink(tx: Transaction, chosen: Chosen, after: Sequence[str]) -> None:
@@ -46,4 +46,4 @@ def check_collectors(tx: Transaction) -> None:
 def close(tx: Transaction, chosen: Chosen) -> None:
     """Before a resubmit: nothing that is after others is claimed until a feeder has settled it."""
     for batch in chosen.batches():
-        tx.execute(_CLOSE, batch)
+        dependencies.close(tx, f"{IN_BATCH} AND links & {FOLLOWS}", batch)

@@ -82,9 +82,9 @@ def _build(job: Job, place: Place) -> str:
             *_streams(job, place),
             *_environment(job, place),
             *_directory(job, place),
+            *([f"{collecting.reader(job, quote(f'{place.root}/stdout'))} |"] if job.collect else []),
             # The one copy of the command: a command of 64 KiB of quotes must still fit into one message.
             # The space is for bash, where a command that begins with a '-' would be an option of eval's.
-            *([f"{collecting.reader(job, quote(f'{place.root}/stdout'))} |"] if job.collect else []),
             'eval " $RQ_COMMAND"',
             "",
         ]

@@ -227,7 +227,7 @@ def test_a_second_attempt_that_wrote_all_before_anybody_looked_is_ended(
     assert feed("--until-empty").ends() == 0
     rqpy("resubmit", "1", queue=queue.path, check=True)
     first = feed()
-    wait_until((tmp_path / "gate-1.2").exists, 60)
+    gate.reached(1, 2)
     first.kill()
     rqpy("configure", "output_limit=1M", queue=queue.path, check=True)
     feed()
